@@ -1,0 +1,2 @@
+//! The vulnerability database: build, open, match.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Base images made from a distribution's signed archive.
+#![forbid(unsafe_code)]

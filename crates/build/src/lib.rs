@@ -1,0 +1,2 @@
+//! Dockerfile to image: plan, cache, solve.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! stockade.toml, environment and directories, resolved once.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Dockerfile syntax: parse, expand, ignore files.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A container's life: create, start, exec, logs, stop, restart, remove.
+#![forbid(unsafe_code)]

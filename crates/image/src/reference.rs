@@ -1,0 +1,1 @@
+//! Image names as docker writes them.

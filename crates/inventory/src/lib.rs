@@ -1,0 +1,2 @@
+//! What is inside an image: operating system and packages.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Bridge, veth, NAT and port publishing by netlink.
+#![forbid(unsafe_code)]

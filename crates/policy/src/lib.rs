@@ -1,0 +1,2 @@
+//! Gate rules and confinement levels.
+#![forbid(unsafe_code)]
