@@ -1,2 +1,254 @@
-//! stockade.toml, environment and directories, resolved once.
+//! `stockade.toml`, environment and directories, resolved once.
+//!
+//! One rule for all settings: an argument wins over the environment, the environment over the project's
+//! `stockade.toml`, that over the user's, that over the system's, and all over the built-in default.
+//! Libraries get a [`Settings`] and never read the environment themselves.
 #![forbid(unsafe_code)]
+
+mod dirs;
+mod file;
+mod nearest;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use dirs::Dirs;
+pub use file::{ConfigError, GateException, GateMode, Registry, UnknownMode};
+pub use nearest::nearest;
+
+/// Everything that is set, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where state lives.
+    pub dirs: Dirs,
+    /// `[base]`: image name as a Dockerfile writes it → name to use instead.
+    pub base: BTreeMap<String, String>,
+    /// `[mirror]`: package archives.
+    pub mirror: Mirrors,
+    /// `[[registry]]`, in the order in which short names are tried.
+    pub registries: Vec<Registry>,
+    /// `[gate]`: what an image may not have when it is run.
+    pub gate: GateSettings,
+    /// `[network]`.
+    pub network: NetworkSettings,
+    /// The files that were read, weakest first.
+    pub sources: Vec<PathBuf>,
+}
+
+/// Package archives to make base images from; `None` lets the host's apt sources decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Debian's main archive, as a URL without `/dists`.
+    pub debian: Option<String>,
+    /// Debian's security archive.
+    pub debian_security: Option<String>,
+    /// Ubuntu's archive.
+    pub ubuntu: Option<String>,
+    /// An OpenPGP keyring file that replaces the known ones.
+    pub keyring: Option<PathBuf>,
+}
+
+/// `[gate]`, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateSettings {
+    /// Whether findings stop a run.
+    pub mode: GateMode,
+    /// The lowest severity that counts: `low`, `medium`, `high`, `critical`.
+    pub severity: String,
+    /// Count only findings that a newer version fixes.
+    pub fixable: bool,
+    /// Findings known to be exploited count at any severity.
+    pub known_exploited: bool,
+    /// What it means that something could not be decided.
+    pub unknown: UnknownMode,
+    /// Findings that do not count, each with its reason.
+    pub exceptions: Vec<GateException>,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        GateSettings {
+            mode: GateMode::Warn,
+            severity: "critical".to_owned(),
+            fixable: true,
+            known_exploited: true,
+            unknown: UnknownMode::Allow,
+            exceptions: Vec::new(),
+        }
+    }
+}
+
+/// `[network]`, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Name of the bridge interface.
+    pub bridge: String,
+    /// IPv4 subnet in CIDR form; `None` chooses one that the host does not use.
+    pub subnet: Option<String>,
+    /// Name servers for containers; empty takes the host's.
+    pub dns: Vec<String>,
+}
+
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        NetworkSettings { bridge: "stockade0".to_owned(), subnet: None, dns: Vec::new() }
+    }
+}
+
+/// What a caller gives to [`Settings::resolve`].
+#[derive(Debug, Default)]
+pub struct Inputs<'a> {
+    /// `--root`
+    pub root: Option<&'a Path>,
+    /// `--run-root`
+    pub run: Option<&'a Path>,
+    /// `--config`: read this file instead of the system's and the user's.
+    pub config: Option<&'a Path>,
+    /// Directory that may hold the project's `stockade.toml`.
+    pub project: Option<&'a Path>,
+    /// The environment.
+    pub environment: &'a dyn Environment,
+    /// Whether the process is root: decides the default directories.
+    pub root_user: bool,
+}
+
+/// Read access to environment variables, so that tests need not change the process's own.
+pub trait Environment: std::fmt::Debug {
+    /// The value of `name`, if set and not empty.
+    fn get(&self, name: &str) -> Option<String>;
+}
+
+/// The process's environment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|v| !v.is_empty())
+    }
+}
+
+impl Default for &dyn Environment {
+    fn default() -> Self {
+        &ProcessEnvironment
+    }
+}
+
+/// Every environment variable that Stockade reads for its settings, with its meaning.
+pub const ENVIRONMENT_VARIABLES: &[(&str, &str)] = &[
+    ("STOCKADE_ROOT", "directory of images and containers"),
+    ("STOCKADE_RUN", "directory of volatile state"),
+    ("STOCKADE_CONFIG", "configuration file, instead of the system's and the user's"),
+    ("STOCKADE_DEBIAN_MIRROR", "Debian archive for base images"),
+    ("STOCKADE_DEBIAN_SECURITY_MIRROR", "Debian security archive for base images"),
+    ("STOCKADE_UBUNTU_MIRROR", "Ubuntu archive for base images"),
+    ("STOCKADE_KEYRING", "OpenPGP keyring that archives are verified with"),
+    ("STOCKADE_BRIDGE", "name of the bridge interface"),
+    ("STOCKADE_SUBNET", "IPv4 subnet of the bridge"),
+    ("STOCKADE_GATE", "off, warn or deny: the gate before a run"),
+];
+
+/// Name of the configuration file in a project and in the configuration directories.
+pub const FILE_NAME: &str = "stockade.toml";
+
+impl Settings {
+    /// Reads files and environment. Errors name the file, the line and the key.
+    pub fn resolve(inputs: &Inputs<'_>) -> Result<Settings, ConfigError> {
+        let env = inputs.environment;
+        let mut settings = Settings {
+            dirs: Dirs::resolve(inputs),
+            base: BTreeMap::new(),
+            mirror: Mirrors::default(),
+            registries: Vec::new(),
+            gate: GateSettings::default(),
+            network: NetworkSettings::default(),
+            sources: Vec::new(),
+        };
+        match inputs.config.map(Path::to_owned).or_else(|| env.get("STOCKADE_CONFIG").map(PathBuf::from)) {
+            Some(named) => settings.read(&named, true)?,
+            None => {
+                settings.read(&Path::new("/etc/stockade").join(FILE_NAME), false)?;
+                if let Some(dir) = dirs::user_config(env) {
+                    settings.read(&dir.join("stockade").join(FILE_NAME), false)?;
+                }
+            }
+        }
+        if let Some(project) = inputs.project {
+            settings.read(&project.join(FILE_NAME), false)?;
+        }
+        settings.apply_environment(env)?;
+        Ok(settings)
+    }
+
+    /// The same settings with the `stockade.toml` of another project directory on top, if it has one
+    /// (a build's context, which need not be the working directory).
+    pub fn with_project(&self, dir: &Path, env: &dyn Environment) -> Result<Settings, ConfigError> {
+        let mut settings = self.clone();
+        let path = dir.join(FILE_NAME);
+        if !settings.sources.contains(&path) {
+            settings.read(&path, false)?;
+            settings.apply_environment(env)?;
+        }
+        Ok(settings)
+    }
+
+    fn read(&mut self, path: &Path, must_exist: bool) -> Result<(), ConfigError> {
+        let Some(parsed) = file::read(path, must_exist)? else { return Ok(()) };
+        self.base.extend(parsed.base);
+        let m = parsed.mirror;
+        overlay(&mut self.mirror.debian, m.debian);
+        overlay(&mut self.mirror.debian_security, m.debian_security);
+        overlay(&mut self.mirror.ubuntu, m.ubuntu);
+        overlay(&mut self.mirror.keyring, m.keyring);
+        if !parsed.registry.is_empty() {
+            self.registries = parsed.registry;
+        }
+        if let Some(g) = parsed.gate {
+            replace(&mut self.gate.mode, g.mode);
+            replace(&mut self.gate.severity, g.severity);
+            replace(&mut self.gate.fixable, g.fixable);
+            replace(&mut self.gate.known_exploited, g.known_exploited);
+            replace(&mut self.gate.unknown, g.unknown);
+            self.gate.exceptions.extend(g.exception);
+        }
+        if let Some(n) = parsed.network {
+            replace(&mut self.network.bridge, n.bridge);
+            overlay(&mut self.network.subnet, n.subnet);
+            replace(&mut self.network.dns, n.dns);
+        }
+        self.sources.push(path.to_owned());
+        Ok(())
+    }
+
+    fn apply_environment(&mut self, env: &dyn Environment) -> Result<(), ConfigError> {
+        overlay(&mut self.mirror.debian, env.get("STOCKADE_DEBIAN_MIRROR"));
+        overlay(&mut self.mirror.debian_security, env.get("STOCKADE_DEBIAN_SECURITY_MIRROR"));
+        overlay(&mut self.mirror.ubuntu, env.get("STOCKADE_UBUNTU_MIRROR"));
+        overlay(&mut self.mirror.keyring, env.get("STOCKADE_KEYRING").map(PathBuf::from));
+        replace(&mut self.network.bridge, env.get("STOCKADE_BRIDGE"));
+        overlay(&mut self.network.subnet, env.get("STOCKADE_SUBNET"));
+        if let Some(text) = env.get("STOCKADE_GATE") {
+            self.gate.mode = text.parse().map_err(|()| ConfigError::Environment {
+                name: "STOCKADE_GATE",
+                value: text,
+                expected: "off, warn or deny",
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn overlay<T>(old: &mut Option<T>, new: Option<T>) {
+    if new.is_some() {
+        *old = new;
+    }
+}
+
+fn replace<T>(old: &mut T, new: Option<T>) {
+    if let Some(new) = new {
+        *old = new;
+    }
+}
+
+#[cfg(test)]
+mod tests;
