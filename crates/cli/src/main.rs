@@ -1,4 +1,52 @@
 //! The `stockade` binary: arguments in, output and exit codes out. No logic lives here.
+//!
+//! The flow of every command: arguments → settings → a call of a room → a report → an exit code.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod commands;
+mod context;
+mod failure;
+mod go_template;
+mod human;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::context::{Context, GlobalArgs};
+use crate::failure::{Exit, Failure};
+
+/// Build, scan, run, audit and watch containers: confined by default, without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "stockade", version, max_term_width = 110, arg_required_else_help = true, propagate_version = false)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // clap writes help to stdout and errors to stderr; a closed pipe is no reason to fail again.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { Exit::USAGE.0 } else { Exit::DONE.0 });
+        }
+    };
+    let result = Context::new(&cli.global).and_then(|context| cli.command.run(&context));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.is_broken_pipe() {
+                failure.print();
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+/// What a command hands back.
+type Outcome = Result<Exit, Failure>;

@@ -1,0 +1,199 @@
+//! Data to stdout, words to stderr; colour where it is wanted; tables.
+
+use std::io::{self, IsTerminal, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::failure::Failure;
+
+/// Writes to stdout. A reader that went away is a failure that nobody is told of (see `Failure::is_broken_pipe`).
+pub fn to_stdout(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Writes to stderr, where nothing can be done about an error.
+pub fn to_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A warning: one line on stderr.
+pub fn warn(message: &str) {
+    to_stderr(&format!("{} {message}\n", Style::stderr().yellow("warning:")));
+}
+
+/// Serialises pretty JSON with a final line break to stdout.
+pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    to_stdout(&text)
+}
+
+/// Colour, if the stream is a terminal and `NO_COLOR` (no-color.org) is not set.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    on: bool,
+}
+
+impl Style {
+    /// For stdout.
+    pub fn stdout() -> Style {
+        Style { on: wanted(io::stdout().is_terminal()) }
+    }
+
+    /// For stderr.
+    pub fn stderr() -> Style {
+        Style { on: wanted(io::stderr().is_terminal()) }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Bold red.
+    pub fn red(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    /// Yellow.
+    pub fn yellow(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    /// Green.
+    pub fn green(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    /// Bold.
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// Faint.
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+}
+
+fn wanted(terminal: bool) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Width of the terminal on stdout in columns; `None` when stdout is not a terminal (tables are then not cut).
+pub fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|w| *w > 0)
+}
+
+/// A table as docker prints it: upper-case headers, columns three spaces apart.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    shrink: Option<usize>,
+}
+
+impl Table {
+    /// With a header row.
+    pub fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Table {
+        Table { rows: vec![header.into_iter().map(Into::into).collect()], shrink: None }
+    }
+
+    /// The column (from 0) that is cut when the table is wider than the terminal.
+    #[must_use]
+    pub fn shrink(mut self, column: usize) -> Table {
+        self.shrink = Some(column);
+        self
+    }
+
+    /// Adds a row.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        self.rows.push(cells.into_iter().map(|c| printable(&c.into())).collect());
+    }
+
+    /// The text, at most `width` columns wide if a column may shrink.
+    pub fn render(&self, width: Option<usize>) -> String {
+        const GAP: usize = 3;
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut widths: Vec<usize> = (0..columns)
+            .map(|c| self.rows.iter().filter_map(|r| r.get(c)).map(|s| s.width()).max().unwrap_or(0))
+            .collect();
+        if let (Some(limit), Some(column)) = (width, self.shrink) {
+            let total: usize = widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1);
+            if let Some(w) = widths.get_mut(column) {
+                *w = w.saturating_sub(total.saturating_sub(limit)).max(8);
+            }
+        }
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, &w) in row.iter().zip(&widths) {
+                let cell = cut(cell, w);
+                line.push_str(&cell);
+                line.extend(std::iter::repeat_n(' ', (w + GAP).saturating_sub(cell.width())));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Prints it.
+    pub fn print(&self) -> Result<(), Failure> {
+        to_stdout(&self.render(terminal_width()))
+    }
+}
+
+/// Text from images may hold escape codes that would drive the terminal: control characters are shown, not obeyed.
+pub fn printable(text: &str) -> String {
+    if text.chars().any(char::is_control) {
+        text.chars()
+            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+            .collect()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.width() + unicode_width::UnicodeWidthChar::width(c).unwrap_or(0) + 1 > width {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_the_shrinkable_one_is_cut() {
+        let mut table = Table::new(["NAME", "COMMAND", "ID"]).shrink(1);
+        table.row(["web", "\"apache2ctl -D FOREGROUND\"", "abc"]);
+        assert_eq!(
+            table.render(None),
+            "NAME   COMMAND                      ID\nweb    \"apache2ctl -D FOREGROUND\"   abc\n"
+        );
+        let narrow = table.render(Some(30));
+        assert!(narrow.lines().all(|l| l.width() <= 30), "{narrow}");
+        assert!(narrow.contains('…'));
+    }
+
+    #[test]
+    fn escape_codes_in_cells_are_shown() {
+        let mut table = Table::new(["NAME"]);
+        table.row(["\u{1b}[2Jx"]);
+        assert!(!table.render(None).contains('\u{1b}'));
+    }
+}
