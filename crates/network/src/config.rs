@@ -1,0 +1,114 @@
+//! What a network is called and how a container may use it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Subnet;
+use crate::error::NetworkError;
+
+/// How a container is connected (`--network`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A namespace of its own with nothing but the loopback interface.
+    None,
+    /// The host's own namespace: no isolation at all.
+    Host,
+    /// A namespace of its own, connected to the bridge.
+    #[default]
+    Bridge,
+}
+
+impl FromStr for Mode {
+    type Err = NetworkError;
+
+    /// Reads `none`, `host`, `bridge`, and docker's other name for the last, `default`.
+    fn from_str(text: &str) -> Result<Mode, NetworkError> {
+        match text {
+            "none" => Ok(Mode::None),
+            "host" => Ok(Mode::Host),
+            "bridge" | "default" => Ok(Mode::Bridge),
+            _ => Err(NetworkError::UnknownMode { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::None => "none",
+            Mode::Host => "host",
+            Mode::Bridge => "bridge",
+        })
+    }
+}
+
+/// The names and the addresses of one network. [`NetworkConfig::default`] is the network that containers use
+/// when nothing else is asked for; other values make an independent one beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkConfig {
+    /// Name of the network: letters, digits, `_`, `.`, `-`. Its state is kept under `<run>/network/<name>/`.
+    pub name: String,
+    /// Interface name of the bridge on the host, at most 15 bytes.
+    pub bridge: String,
+    /// Name of the nftables tables (one of family `inet`, one of family `bridge`).
+    pub table: String,
+    /// Start of the names of the host's ends of the veth pairs, at most 7 bytes: eight hex digits follow.
+    /// No other interface of the host may start with it: the layer 2 guard holds for all that do.
+    pub veth_prefix: String,
+    /// The subnet; `None`: the one used before if it is still free, or the first of a list that collides with no route of the host.
+    pub subnet: Option<Subnet>,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> NetworkConfig {
+        NetworkConfig {
+            name: "bridge".to_owned(),
+            bridge: "stockade0".to_owned(),
+            table: "stockade".to_owned(),
+            veth_prefix: "skv".to_owned(),
+            subnet: None,
+        }
+    }
+}
+
+impl NetworkConfig {
+    /// Refuses names that the kernel or the file system would not take as they are.
+    pub(crate) fn check(&self) -> Result<(), NetworkError> {
+        check_name("network", &self.name, 64)?;
+        check_name("bridge interface", &self.bridge, 15)?;
+        check_name("nftables table", &self.table, 64)?;
+        check_name("veth prefix", &self.veth_prefix, 7)
+    }
+}
+
+/// Whether `text` can be a file name, an interface name and a table name: no `/`, no white space, no leading
+/// dot or dash, at most `most` bytes.
+pub(crate) fn check_name(what: &'static str, text: &str, most: usize) -> Result<(), NetworkError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let good = !text.is_empty() && text.len() <= most && text.bytes().all(plain) && !text.starts_with(['.', '-']);
+    if good { Ok(()) } else { Err(NetworkError::BadName { what, text: text.to_owned(), most }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_round_trip_and_unknown_ones_are_named() {
+        for mode in [Mode::None, Mode::Host, Mode::Bridge] {
+            assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);
+        }
+        assert!("container:web".parse::<Mode>().unwrap_err().to_string().contains("container:web"));
+    }
+
+    #[test]
+    fn names_that_would_leave_the_state_directory_are_refused() {
+        assert!(NetworkConfig::default().check().is_ok());
+        for bad in ["", "..", "a/b", "a b", ".hidden", "-x", "sixteen-bytes-xx"] {
+            assert!(check_name("x", bad, 15).is_err(), "{bad}");
+        }
+    }
+}
