@@ -228,12 +228,11 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 fn explain(message: &str) -> String {
     let message = message.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("; ");
     let mut quoted = message.split('`').skip(1).step_by(2);
-    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
-        if let Some(given) = quoted.next() {
-            if let Some(near) = nearest(given, quoted) {
-                return format!("{message}; did you mean `{near}`?");
-            }
-        }
+    if (message.starts_with("unknown field") || message.starts_with("unknown variant"))
+        && let Some(given) = quoted.next()
+        && let Some(near) = nearest(given, quoted)
+    {
+        return format!("{message}; did you mean `{near}`?");
     }
     message
 }

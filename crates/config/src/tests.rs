@@ -56,9 +56,13 @@ fn later_files_win_key_by_key_and_the_environment_wins_over_files() {
         ("STOCKADE_DEBIAN_MIRROR", "http://b".to_owned()),
         ("STOCKADE_ROOT", "/somewhere".to_owned()),
     ]));
-    let settings =
-        Settings::resolve(&Inputs { project: Some(project.path()), environment: &env, root_user: true, ..Inputs::default() })
-            .unwrap();
+    let settings = Settings::resolve(&Inputs {
+        project: Some(project.path()),
+        environment: &env,
+        root_user: true,
+        ..Inputs::default()
+    })
+    .unwrap();
     assert_eq!(settings.base["ubuntu"], "debian:bookworm");
     assert_eq!(settings.base["alpine"], "debian");
     assert_eq!(settings.gate.mode, GateMode::Deny);
@@ -72,7 +76,10 @@ fn a_named_file_must_exist_and_others_need_not() {
     let env = Fake::default();
     let missing = Path::new("/nonexistent/stockade.toml");
     assert!(Settings::resolve(&Inputs { config: Some(missing), environment: &env, ..Inputs::default() }).is_err());
-    assert!(Settings::resolve(&Inputs { project: Some(Path::new("/nonexistent")), environment: &env, ..Inputs::default() }).is_ok());
+    assert!(
+        Settings::resolve(&Inputs { project: Some(Path::new("/nonexistent")), environment: &env, ..Inputs::default() })
+            .is_ok()
+    );
 }
 
 #[test]

@@ -1,0 +1,489 @@
+//! Section 5 of the benchmark: how each container runs. One answer a container, from `docker inspect`.
+
+use serde_json::Value;
+
+use super::{EachCheck, shown};
+use crate::model::Degree::{High, Low, Medium};
+use crate::model::{Degree, Meta, Section, Verdict};
+
+/// The capabilities that docker gives every container.
+const DOCKER_DEFAULT_CAPABILITIES: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// Host directories that a container must not be able to write.
+const SENSITIVE_DIRECTORIES: [&str; 8] = ["/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr"];
+
+const fn meta(
+    id: &'static str,
+    refs: &'static [&'static str],
+    level: u8,
+    effort: Degree,
+    risk: Degree,
+    title: &'static str,
+    why: &'static str,
+    fix: &'static str,
+) -> Meta {
+    Meta { id, refs, section: Section::Containers, title, why, fix, level, effort, risk }
+}
+
+macro_rules! check {
+    ($id:literal, [$($r:literal),+], $level:literal, $effort:ident, $risk:ident, $title:literal, $why:literal, $fix:literal, $test:expr) => {
+        EachCheck { meta: meta($id, &[$($r),+], $level, $effort, $risk, $title, $why, $fix), test: $test }
+    };
+}
+
+/// All checks of this section.
+#[rustfmt::skip]
+pub(super) static CHECKS: &[EachCheck] = &[
+    check!("swarm-mode", ["CIS-5.1"], 1, Low, Medium, "Swarm mode is off unless it is needed",
+        "Swarm opens ports and services on the host that a single machine does not need.",
+        "Leave the swarm: docker swarm leave.", |_, d| match &d.info {
+            Err(why) => Verdict::unknown(why.clone()),
+            Ok(info) => {
+                let state = info.pointer("/Swarm/LocalNodeState");
+                Verdict::of(state.is_none_or(|s| s == "inactive" || s == ""), format!("Swarm.LocalNodeState: {}", shown(state)))
+            }
+        }),
+    check!("no-apparmor-profile", ["CIS-5.2"], 1, Low, Low, "An AppArmor profile confines the container",
+        "Without a profile the kernel's path rules do not hold the container back.",
+        "Leave docker's default profile on, or name one: --security-opt apparmor=PROFILE.", |c, _| {
+            let profile = c.get("AppArmorProfile");
+            let text = profile.and_then(Value::as_str).unwrap_or("");
+            Verdict::of(!text.is_empty() && text != "unconfined", format!("AppArmorProfile: {}", shown(profile)))
+        }),
+    check!("no-selinux-options", ["CIS-5.3"], 2, Medium, Medium, "SELinux options are set",
+        "Labels keep a process that escapes from touching what is not the container's.",
+        "Start the daemon with --selinux-enabled and give --security-opt label=….", |c, _| {
+            let options = options(c);
+            Verdict::of(!options.is_empty(), format!("HostConfig.SecurityOpt: {}", shown(c.pointer("/HostConfig/SecurityOpt"))))
+        }),
+    check!("added-capabilities", ["CIS-5.4"], 1, Medium, Medium, "No capability beyond docker's default is added",
+        "Each capability is a part of root's power on the host's kernel.",
+        "Drop it from --cap-add; give --cap-drop ALL and add back only what fails without.", |c, _| {
+            let extra: Vec<String> = added(c).into_iter().filter(|n| !DOCKER_DEFAULT_CAPABILITIES.contains(&n.as_str())).collect();
+            Verdict::of(extra.is_empty(), format!("HostConfig.CapAdd: {}", shown(c.pointer("/HostConfig/CapAdd"))))
+        }),
+    check!("privileged-container", ["CIS-5.5"], 1, Medium, High, "The container is not privileged",
+        "A privileged container is root on the host: all capabilities, all devices, no filter.",
+        "Leave --privileged out and give the one device or capability that is needed.", |c, _| flag_off(c, "Privileged")),
+    check!("sensitive-host-mount", ["CIS-5.6"], 1, Medium, Medium, "No sensitive host directory is mounted writable",
+        "Who can write the host's /etc or /usr owns the host.",
+        "Mount the one file that is needed, read-only: -v FILE:FILE:ro.", |c, _| {
+            let bad: Vec<String> = mounts(c).filter(|m| m.get("RW") == Some(&Value::Bool(true)))
+                .filter_map(|m| m.get("Source").and_then(Value::as_str))
+                .filter(|s| SENSITIVE_DIRECTORIES.contains(&normal(s).as_str())).map(str::to_owned).collect();
+            list_empty("Mounts[].Source (writable)", &bad)
+        }),
+    check!("sshd-in-container", ["CIS-5.7"], 1, Medium, Low, "No SSH server runs inside",
+        "An SSH server is one more door, with its own keys and accounts to keep.",
+        "Use exec for a shell inside, and take sshd out of the image.", |c, d| {
+            let id = c.get("Id").and_then(Value::as_str).unwrap_or("");
+            match d.processes.get(id) {
+                None => Verdict::unknown("the container's processes were not listed"),
+                Some(Err(why)) => Verdict::unknown(why.clone()),
+                Some(Ok(top)) => {
+                    let found: Vec<String> = commands(top).into_iter().filter(|p| is_sshd(p)).collect();
+                    list_empty("processes", &found)
+                }
+            }
+        }),
+    check!("privileged-host-port", ["CIS-5.8"], 1, Low, Low, "No host port below 1025 is published",
+        "Low ports are reserved for services that root has chosen.",
+        "Publish on a high port behind a proxy, or accept it for a public web server.", |c, _| {
+            let low: Vec<String> = published(c).into_iter().filter(|p| p.port < 1025).map(|p| p.shown).collect();
+            list_empty("NetworkSettings.Ports", &low)
+        }),
+    check!("published-ports", ["CIS-5.9"], 1, Low, Medium, "Only needed ports are published",
+        "Every open port is a way in.",
+        "Publish port by port with -p, not all with -P.", |c, _| {
+            let ports: Vec<String> = published(c).into_iter().map(|p| p.shown).collect();
+            if ports.is_empty() { Verdict::pass("no port is published") } else { Verdict::manual(format!("published: {}", ports.join(", "))) }
+        }),
+    check!("host-network", ["CIS-5.10"], 1, Medium, Medium, "The container has its own network namespace",
+        "It could reach every service on the host's loopback and sniff its traffic.",
+        "Leave --network host out and publish the ports.", |c, _| mode_not_host(c, "NetworkMode")),
+    check!("no-memory-limit", ["CIS-5.11"], 1, Low, Medium, "Memory is limited",
+        "One container can take all memory, and the kernel then kills others.",
+        "Give --memory.", |c, _| positive(c, &["Memory"])),
+    check!("no-cpu-limit", ["CIS-5.12"], 1, Low, Low, "CPU time is shared by rule",
+        "One container can take all cores.",
+        "Give --cpus or --cpu-shares.", |c, _| positive(c, &["CpuShares", "NanoCpus"])),
+    check!("writable-root", ["CIS-5.13"], 1, Medium, Medium, "The root file system is read-only",
+        "An intruder can change programs and leave tools behind.",
+        "Give --read-only, with --tmpfs or a volume for what must be written.", |c, _| {
+            let v = host_config(c, "ReadonlyRootfs");
+            Verdict::of(v == Some(&Value::Bool(true)), format!("HostConfig.ReadonlyRootfs: {}", shown(v)))
+        }),
+    check!("port-on-all-interfaces", ["CIS-5.14"], 1, Low, Low, "Ports are bound to one interface",
+        "A port on 0.0.0.0 answers on every network that the host is on.",
+        "Name the address: -p 127.0.0.1:8080:80.", |c, _| {
+            let wide: Vec<String> = published(c).into_iter().filter(|p| ["", "0.0.0.0", "::"].contains(&p.ip.as_str())).map(|p| p.shown).collect();
+            list_empty("NetworkSettings.Ports", &wide)
+        }),
+    check!("unbounded-restarts", ["CIS-5.15"], 1, Low, Low, "It is restarted at most five times",
+        "Endless restarts hide a crash loop and use up the host.",
+        "Give --restart on-failure:5.", |c, _| {
+            let n = c.pointer("/HostConfig/RestartPolicy/MaximumRetryCount");
+            Verdict::of(n.and_then(Value::as_i64).unwrap_or(0) <= 5, format!("HostConfig.RestartPolicy: {}", shown(c.pointer("/HostConfig/RestartPolicy"))))
+        }),
+    check!("host-pid", ["CIS-5.16"], 1, Low, Low, "The container has its own process table",
+        "It could see, and with the same user signal, every host process.",
+        "Leave --pid host out.", |c, _| mode_not_host(c, "PidMode")),
+    check!("host-ipc", ["CIS-5.17"], 1, Low, Low, "The container has its own IPC namespace",
+        "It could read and write other programs' shared memory.",
+        "Leave --ipc host out.", |c, _| mode_not_host(c, "IpcMode")),
+    check!("host-devices", ["CIS-5.18"], 1, Low, Medium, "No host device is given",
+        "A device node is direct access to hardware or to a disk.",
+        "Leave --device out, or give it with :r only.", |c, _| {
+            let v = host_config(c, "Devices");
+            if is_empty(v) { Verdict::pass("HostConfig.Devices is empty") } else { Verdict::manual(format!("HostConfig.Devices: {}", shown(v))) }
+        }),
+    check!("default-ulimits", ["CIS-5.19"], 1, Low, Low, "ulimits are chosen where they must differ",
+        "The daemon's limits may be too wide or too narrow for this program.",
+        "Give --ulimit where the default does not fit.", |c, _| {
+            let v = host_config(c, "Ulimits");
+            if is_empty(v) { Verdict::manual("HostConfig.Ulimits is empty: the daemon's defaults apply") } else { Verdict::pass(format!("HostConfig.Ulimits: {}", shown(v))) }
+        }),
+    check!("shared-propagation", ["CIS-5.20"], 1, Low, Low, "No mount propagates back to the host",
+        "A mount made inside would appear on the host.",
+        "Use rprivate, the default.", |c, _| {
+            let bad: Vec<String> = mounts(c).filter(|m| matches!(m.get("Propagation").and_then(Value::as_str), Some("shared" | "rshared")))
+                .map(|m| shown(m.get("Source"))).collect();
+            list_empty("Mounts[] with shared propagation", &bad)
+        }),
+    check!("host-uts", ["CIS-5.21"], 1, Low, Low, "The container has its own host name",
+        "It could change the host's name.",
+        "Leave --uts host out.", |c, _| mode_not_host(c, "UTSMode")),
+    check!("seccomp-off", ["CIS-5.22"], 1, Low, Medium, "A seccomp filter is on",
+        "Without it every system call of the kernel can be attacked.",
+        "Leave seccomp=unconfined out.", |c, _| {
+            let off = options(c).iter().any(|o| o == "seccomp=unconfined" || o == "seccomp:unconfined");
+            Verdict::of(!off, format!("HostConfig.SecurityOpt: {}", shown(c.pointer("/HostConfig/SecurityOpt"))))
+        }),
+    check!("privileged-exec", ["CIS-5.23"], 1, Medium, Low, "Nobody uses exec with --privileged",
+        "It gives root's whole power for one command, past all limits of the container.",
+        "Audit docker with auditd and look for exec with --privileged.", |c, _| exec_log(c)),
+    check!("root-exec", ["CIS-5.24"], 1, Medium, Low, "Nobody uses exec as root",
+        "It passes by the user that the image chose.",
+        "Audit docker with auditd and look for exec with --user root.", |c, _| exec_log(c)),
+    check!("foreign-cgroup", ["CIS-5.25"], 1, Low, Low, "The container is in docker's own cgroup",
+        "Another parent may have no limits.",
+        "Leave --cgroup-parent out.", |c, _| {
+            let v = host_config(c, "CgroupParent");
+            let text = v.and_then(Value::as_str).unwrap_or("");
+            Verdict::of(["", "docker", "/docker"].contains(&text), format!("HostConfig.CgroupParent: {}", shown(v)))
+        }),
+    check!("may-gain-privileges", ["CIS-5.26"], 1, Low, Medium, "no-new-privileges is set",
+        "A setuid program inside could make its caller root.",
+        "Give --security-opt no-new-privileges.", |c, d| {
+            let here = options(c).iter().any(|o| ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"].contains(&o.as_str()));
+            let default = d.setting("no-new-privileges", "no-new-privileges").is_some_and(|(v, _)| v == Value::Bool(true));
+            let off = options(c).iter().any(|o| ["no-new-privileges=false", "no-new-privileges:false"].contains(&o.as_str()));
+            Verdict::of(here || (default && !off), format!("HostConfig.SecurityOpt: {}", shown(c.pointer("/HostConfig/SecurityOpt"))))
+        }),
+    check!("no-health-check", ["CIS-5.27"], 1, Medium, Low, "Health is checked while it runs",
+        "A container that hangs looks alive.",
+        "Give --health-cmd, or HEALTHCHECK in the image.", |c, _| {
+            let v = c.pointer("/State/Health/Status");
+            Verdict::of(v.is_some_and(|s| s != "none"), format!("State.Health.Status: {}", shown(v)))
+        }),
+    check!("stale-image", ["CIS-5.28"], 1, Low, Medium, "The newest image of its tag is used",
+        "An old image lacks fixes.",
+        "Pull or rebuild, then start it again.", |c, _| Verdict::manual(format!("image {} as of {}", shown(c.pointer("/Config/Image")), shown(c.get("Created"))))),
+    check!("no-pids-limit", ["CIS-5.29"], 1, Low, Low, "The number of processes is limited",
+        "A fork bomb inside stops the host.",
+        "Give --pids-limit.", |c, _| positive(c, &["PidsLimit"])),
+    check!("default-bridge", ["CIS-5.30"], 2, Medium, Low, "Docker's default bridge is not used",
+        "All containers on it can talk to each other.",
+        "Make a network for each application: docker network create.", |c, _| {
+            let on = c.pointer("/NetworkSettings/Networks").and_then(Value::as_object).is_some_and(|n| n.contains_key("bridge"));
+            if on { Verdict::manual("NetworkSettings.Networks holds bridge") } else { Verdict::pass("not on the default bridge") }
+        }),
+    check!("host-userns", ["CIS-5.31"], 1, Low, Low, "The container does not opt out of user namespaces",
+        "Root inside would be root on the host.",
+        "Leave --userns host out.", |c, _| mode_not_host(c, "UsernsMode")),
+    check!("docker-socket-mounted", ["CIS-5.32"], 1, Medium, Medium, "Docker's socket is not mounted",
+        "Who can talk to the daemon is root on the host.",
+        "Take the mount out; use a proxy that allows only the calls needed.", |c, _| {
+            let binds = host_config(c, "Binds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let found: Vec<String> = mounts(c).filter_map(|m| m.get("Source").and_then(Value::as_str)).chain(binds)
+                .filter(|s| s.contains("docker.sock")).map(str::to_owned).collect();
+            list_empty("Mounts[].Source", &found)
+        }),
+    check!("cap-dac-read-search", ["C.5.3.1"], 1, Low, Medium, "DAC_READ_SEARCH is not added",
+        "With it any file of the host's disk can be opened by handle.",
+        "Leave --cap-add DAC_READ_SEARCH out.", |c, _| without(c, "DAC_READ_SEARCH")),
+    check!("cap-sys-module", ["C.5.3.2"], 1, Low, Medium, "SYS_MODULE is not added",
+        "With it code can be loaded into the kernel.",
+        "Leave --cap-add SYS_MODULE out.", |c, _| without(c, "SYS_MODULE")),
+    check!("cap-sys-admin", ["C.5.3.3"], 1, Low, Medium, "SYS_ADMIN is not added",
+        "It allows mounts and much else: close to root on the host.",
+        "Leave --cap-add SYS_ADMIN out.", |c, _| without(c, "SYS_ADMIN")),
+    check!("cap-sys-ptrace", ["C.5.3.4"], 1, Low, Medium, "SYS_PTRACE is not added",
+        "With it other processes' memory can be read and changed.",
+        "Leave --cap-add SYS_PTRACE out.", |c, _| without(c, "SYS_PTRACE")),
+];
+
+fn host_config<'v>(c: &'v Value, key: &str) -> Option<&'v Value> {
+    c.get("HostConfig").and_then(|h| h.get(key))
+}
+
+fn options(c: &Value) -> Vec<String> {
+    host_config(c, "SecurityOpt")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Added capabilities in upper case without `CAP_`.
+fn added(c: &Value) -> Vec<String> {
+    let list = host_config(c, "CapAdd").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|n| {
+            let upper = n.to_ascii_uppercase();
+            upper.strip_prefix("CAP_").map(str::to_owned).unwrap_or(upper)
+        })
+        .collect()
+}
+
+fn without(c: &Value, capability: &str) -> Verdict {
+    let privileged = host_config(c, "Privileged") == Some(&Value::Bool(true));
+    let has = privileged || added(c).iter().any(|n| n == capability || n == "ALL");
+    Verdict::of(
+        !has,
+        format!(
+            "HostConfig.CapAdd: {}{}",
+            shown(host_config(c, "CapAdd")),
+            if privileged { ", Privileged: true" } else { "" }
+        ),
+    )
+}
+
+fn flag_off(c: &Value, key: &str) -> Verdict {
+    let v = host_config(c, key);
+    Verdict::of(v != Some(&Value::Bool(true)), format!("HostConfig.{key}: {}", shown(v)))
+}
+
+fn mode_not_host(c: &Value, key: &str) -> Verdict {
+    let v = host_config(c, key);
+    Verdict::of(v.and_then(Value::as_str) != Some("host"), format!("HostConfig.{key}: {}", shown(v)))
+}
+
+/// Passes if one of the numbers is above 0.
+fn positive(c: &Value, keys: &[&str]) -> Verdict {
+    let good = keys.iter().any(|k| host_config(c, k).and_then(Value::as_i64).is_some_and(|n| n > 0));
+    let evidence: Vec<String> = keys.iter().map(|k| format!("HostConfig.{k}: {}", shown(host_config(c, k)))).collect();
+    Verdict::of(good, evidence.join(", "))
+}
+
+fn is_empty(v: Option<&Value>) -> bool {
+    v.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty))
+}
+
+fn list_empty(what: &str, found: &[String]) -> Verdict {
+    if found.is_empty() {
+        Verdict::pass(format!("{what}: none"))
+    } else {
+        Verdict::fail(format!("{what}: {}", found.join(", ")))
+    }
+}
+
+fn mounts(c: &Value) -> impl Iterator<Item = &Value> {
+    c.get("Mounts").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A path without a trailing slash, so that `/etc/` is `/etc`.
+fn normal(path: &str) -> String {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
+}
+
+struct PublishedPort {
+    ip: String,
+    port: u32,
+    shown: String,
+}
+
+fn published(c: &Value) -> Vec<PublishedPort> {
+    let ports = c.pointer("/NetworkSettings/Ports").and_then(Value::as_object);
+    let mut out = Vec::new();
+    for (inside, bindings) in ports.into_iter().flatten() {
+        for b in bindings.as_array().into_iter().flatten() {
+            let text = |k: &str| b.get(k).and_then(Value::as_str).unwrap_or("").to_owned();
+            if let Ok(port) = text("HostPort").parse() {
+                out.push(PublishedPort {
+                    ip: text("HostIp"),
+                    port,
+                    shown: format!("{}:{port}->{inside}", text("HostIp")),
+                });
+            }
+        }
+    }
+    out
+}
+
+/// The command column of `docker top`.
+fn commands(top: &Value) -> Vec<String> {
+    let titles = top.get("Titles").and_then(Value::as_array);
+    let column = titles.and_then(|t| t.iter().position(|t| matches!(t.as_str(), Some("CMD" | "COMMAND" | "ARGS"))));
+    let rows = top.get("Processes").and_then(Value::as_array);
+    rows.into_iter().flatten().filter_map(|row| row.get(column?).and_then(Value::as_str).map(str::to_owned)).collect()
+}
+
+fn is_sshd(command: &str) -> bool {
+    let program = command.trim_start_matches("sshd:").split_whitespace().next().unwrap_or("");
+    command.starts_with("sshd:") || program.rsplit('/').next() == Some("sshd")
+}
+
+fn exec_log(c: &Value) -> Verdict {
+    let running = c.get("ExecIDs").and_then(Value::as_array).map_or(0, Vec::len);
+    Verdict::manual(format!(
+        "{running} exec sessions now; earlier ones are in the host's audit log (ausearch -k docker)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::facts::DockerFacts;
+    use crate::model::Answer;
+    use serde_json::json;
+
+    fn answer(reference: &str, container: &Value) -> Answer {
+        let facts = DockerFacts::offline(vec![], vec![], None);
+        let check = CHECKS.iter().find(|c| c.meta.refs.contains(&reference)).unwrap();
+        (check.test)(container, &facts).answer
+    }
+
+    /// Each row: the reference, a container that fails, and the same made good.
+    #[test]
+    fn every_weakness_fails_and_its_cure_passes() {
+        let rows = [
+            ("CIS-5.2", json!({"AppArmorProfile": "unconfined"}), json!({"AppArmorProfile": "docker-default"})),
+            (
+                "CIS-5.3",
+                json!({"HostConfig": {"SecurityOpt": null}}),
+                json!({"HostConfig": {"SecurityOpt": ["label=type:x"]}}),
+            ),
+            (
+                "CIS-5.4",
+                json!({"HostConfig": {"CapAdd": ["cap_net_admin"]}}),
+                json!({"HostConfig": {"CapAdd": ["CHOWN", "cap_kill"]}}),
+            ),
+            ("CIS-5.5", json!({"HostConfig": {"Privileged": true}}), json!({"HostConfig": {"Privileged": false}})),
+            (
+                "CIS-5.6",
+                json!({"Mounts": [{"Source": "/etc/", "RW": true}]}),
+                json!({"Mounts": [{"Source": "/etc", "RW": false}, {"Source": "/srv", "RW": true}]}),
+            ),
+            (
+                "CIS-5.8",
+                json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "80"}]}}}),
+                json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "1025"}], "443/tcp": null}}}),
+            ),
+            (
+                "CIS-5.10",
+                json!({"HostConfig": {"NetworkMode": "host"}}),
+                json!({"HostConfig": {"NetworkMode": "bridge"}}),
+            ),
+            ("CIS-5.11", json!({"HostConfig": {"Memory": 0}}), json!({"HostConfig": {"Memory": 1024}})),
+            (
+                "CIS-5.12",
+                json!({"HostConfig": {"CpuShares": 0, "NanoCpus": 0}}),
+                json!({"HostConfig": {"CpuShares": 0, "NanoCpus": 5}}),
+            ),
+            ("CIS-5.13", json!({"HostConfig": {}}), json!({"HostConfig": {"ReadonlyRootfs": true}})),
+            (
+                "CIS-5.14",
+                json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}}}),
+                json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}}}),
+            ),
+            (
+                "CIS-5.15",
+                json!({"HostConfig": {"RestartPolicy": {"MaximumRetryCount": 6}}}),
+                json!({"HostConfig": {"RestartPolicy": {"MaximumRetryCount": 5}}}),
+            ),
+            ("CIS-5.16", json!({"HostConfig": {"PidMode": "host"}}), json!({"HostConfig": {"PidMode": ""}})),
+            ("CIS-5.17", json!({"HostConfig": {"IpcMode": "host"}}), json!({"HostConfig": {"IpcMode": "private"}})),
+            (
+                "CIS-5.20",
+                json!({"Mounts": [{"Source": "/x", "Propagation": "rshared"}]}),
+                json!({"Mounts": [{"Source": "/x", "Propagation": "rprivate"}]}),
+            ),
+            ("CIS-5.21", json!({"HostConfig": {"UTSMode": "host"}}), json!({"HostConfig": {"UTSMode": ""}})),
+            (
+                "CIS-5.22",
+                json!({"HostConfig": {"SecurityOpt": ["seccomp=unconfined"]}}),
+                json!({"HostConfig": {"SecurityOpt": ["seccomp={}"]}}),
+            ),
+            ("CIS-5.25", json!({"HostConfig": {"CgroupParent": "/mine"}}), json!({"HostConfig": {"CgroupParent": ""}})),
+            ("CIS-5.26", json!({"HostConfig": {}}), json!({"HostConfig": {"SecurityOpt": ["no-new-privileges:true"]}})),
+            ("CIS-5.27", json!({"State": {}}), json!({"State": {"Health": {"Status": "starting"}}})),
+            ("CIS-5.29", json!({"HostConfig": {"PidsLimit": -1}}), json!({"HostConfig": {"PidsLimit": 100}})),
+            ("CIS-5.31", json!({"HostConfig": {"UsernsMode": "host"}}), json!({"HostConfig": {"UsernsMode": ""}})),
+            (
+                "CIS-5.32",
+                json!({"HostConfig": {"Binds": ["/run/docker.sock:/x:ro"]}}),
+                json!({"HostConfig": {"Binds": ["/srv:/srv"]}}),
+            ),
+            ("C.5.3.1", json!({"HostConfig": {"CapAdd": ["ALL"]}}), json!({"HostConfig": {"CapAdd": null}})),
+            ("C.5.3.3", json!({"HostConfig": {"Privileged": true}}), json!({"HostConfig": {"CapAdd": ["SYS_PTRACE"]}})),
+        ];
+        for (reference, bad, good) in &rows {
+            assert_eq!(answer(reference, bad), Answer::Fail, "{reference} {bad}");
+            assert_eq!(answer(reference, good), Answer::Pass, "{reference} {good}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_is_unknown_not_clean() {
+        assert_eq!(answer("CIS-5.7", &json!({"Id": "abc"})), Answer::Unknown);
+        assert_eq!(answer("CIS-5.1", &json!({})), Answer::Unknown);
+    }
+
+    #[test]
+    fn ssh_servers_are_recognised_and_clients_are_not() {
+        for (command, yes) in [
+            ("/usr/sbin/sshd -D", true),
+            ("sshd: root@pts/0", true),
+            ("ssh host", false),
+            ("/app/sshd-exporter", false),
+        ] {
+            assert_eq!(is_sshd(command), yes, "{command}");
+        }
+    }
+
+    #[test]
+    fn no_check_panics_on_odd_values() {
+        let facts = DockerFacts::offline(vec![], vec![], None);
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({"HostConfig": 3, "Mounts": {"a": 1}}),
+            json!({"HostConfig": {"CapAdd": {"x": []}, "Memory": "1"}, "NetworkSettings": {"Ports": [1]}}),
+        ] {
+            for check in CHECKS {
+                let _ = (check.test)(&odd, &facts);
+            }
+        }
+    }
+}

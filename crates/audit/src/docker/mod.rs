@@ -1,0 +1,4 @@
+//! Facts from a Docker daemon.
+
+pub mod api;
+pub mod facts;

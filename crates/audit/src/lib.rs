@@ -1,0 +1,13 @@
+//! How safe a host, its daemons, images, containers and files are: checks that answer with evidence.
+//!
+//! Every check is a row of a table in [`checks`]: facts about the check ([`model::Meta`]) beside a function from facts about
+//! the system to a [`model::Verdict`]. A check that cannot know says [`model::Answer::Unknown`] and why; silence is no answer.
+#![forbid(unsafe_code)]
+
+pub mod checks;
+pub mod docker;
+pub mod host;
+pub mod model;
+
+pub use checks::{Subjects, all, run};
+pub use model::{Answer, CheckResult, Meta, Report, Section, Verdict};
