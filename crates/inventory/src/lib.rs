@@ -1,44 +1,44 @@
 //! What is inside an image: operating system and packages.
 //!
-//! Three sources, one answer: image layers ([`scan_layer`] each, then [`merge`]), a root directory ([`scan_dir`]), a
-//! single file or source tree. Data that could not be read is part of the answer ([`Inventory::unknown`]), never
-//! silence. This room lists; it judges nothing.
+//! Three sources, one answer: image layers ([`scan_layers`]), a root directory ([`scan_dir`]), a single file or source
+//! tree ([`scan_source`]). Data that could not be read is part of the answer ([`Inventory::unknown`]), never silence.
+//! This room lists; it judges nothing.
+//!
+//! How a scan goes: **walk** (or tar stream) → **analysers**, one file each, chosen by name → facts per file →
+//! for images, **merge** of the layers' facts to the visible ones → **finish**, which sees all files together.
 #![forbid(unsafe_code)]
 
+mod analyzer;
+mod analyzers;
+mod binaries;
+mod candidates;
+mod control;
+mod eol;
 mod error;
+mod facts;
+mod fileview;
+mod finish;
 mod layer;
+mod layer_tar;
+mod merge;
 mod model;
 mod options;
+mod os;
+mod owners;
+mod pathhash;
+pub mod purl;
+mod root;
+mod scan;
+mod tarstream;
+#[cfg(test)]
+mod testing;
+mod walk;
 
+pub use eol::end_of_life;
 pub use error::InventoryError;
-pub use layer::{LayerCache, LayerInventory, LayerSource};
+pub use layer::{LAYER_FORMAT, LayerCache, LayerInventory, LayerSource, OpenLayer, scan_layer_dir};
+pub use layer_tar::scan_layer;
+pub use merge::merge;
 pub use model::{Evidence, Inventory, LayerInfo, OsBase, OsInfo, Package, PackageKind, SourcePackage, Unknown};
 pub use options::{Limits, Options};
-
-/// Lists the packages of a root directory.
-/// # Errors
-/// When `root` cannot be opened.
-pub fn scan_dir(root: &std::path::Path, _options: &Options) -> Result<Inventory, InventoryError> {
-    match std::fs::metadata(root) {
-        Err(source) => Err(InventoryError::Open { path: root.to_owned(), source }),
-        Ok(meta) if !meta.is_dir() => Err(InventoryError::NotADirectory { path: root.to_owned() }),
-        Ok(_) => Ok(Inventory::default()),
-    }
-}
-
-/// Lists the packages of an image: each layer read once, in parallel, then merged. `layers` has the lowest first.
-/// # Errors
-/// When a layer cannot be opened at all.
-pub fn scan_layers(
-    layers: &[LayerSource<'_>],
-    _cache: Option<&dyn LayerCache>,
-    options: &Options,
-) -> Result<Inventory, InventoryError> {
-    let read: Vec<LayerInventory> = layers.iter().map(|l| LayerInventory { diff_id: l.diff_id.clone() }).collect();
-    Ok(merge(&read, options))
-}
-
-/// Merges layers, lowest first, to what a container of the image would see.
-pub fn merge(layers: &[LayerInventory], _options: &Options) -> Inventory {
-    Inventory { layers: layers.iter().map(|_| LayerInfo::default()).collect(), ..Inventory::default() }
-}
+pub use scan::{read_layers, scan_dir, scan_layers, scan_source};

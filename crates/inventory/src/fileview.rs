@@ -1,0 +1,168 @@
+//! What an analyser gets to see of a file: its path, mode and contents, read at any offset.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Contents that can be read at any offset.
+pub trait ReadAt: Sync {
+    /// Bytes in it.
+    fn size(&self) -> u64;
+    /// Reads at `offset` up to the buffer's length; 0 at the end.
+    /// # Errors
+    /// The system's, for files.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// The contents when they are in memory already.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Fills the buffer from `offset`.
+    /// # Errors
+    /// `UnexpectedEof` when the contents end before.
+    fn read_exact_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let got = self.read_at(offset, buffer)?;
+            if got == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset = offset.saturating_add(got as u64);
+            buffer = buffer.get_mut(got..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// `len` bytes from `offset`, which must all be inside the contents.
+    /// # Errors
+    /// `UnexpectedEof` when they are not; nothing is allocated then.
+    fn slice(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let end = offset.checked_add(len).filter(|end| *end <= self.size());
+        let (Some(_), Ok(count)) = (end, usize::try_from(len)) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        let mut bytes = vec![0; count];
+        self.read_exact_at(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.get(start..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        Ok(count)
+    }
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.as_slice().read_at(offset, buffer)
+    }
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+/// A file whose size was asked for once.
+pub struct SizedFile<'a> {
+    file: &'a File,
+    size: u64,
+}
+
+impl<'a> SizedFile<'a> {
+    /// `size` as `fstat` gave it.
+    pub fn new(file: &'a File, size: u64) -> Self {
+        Self { file, size }
+    }
+}
+
+impl ReadAt for SizedFile<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// One file, as an analyser sees it.
+pub struct FileView<'a> {
+    /// Path relative to the root, lossily UTF-8.
+    pub path: &'a str,
+    /// Permission bits.
+    pub mode: u32,
+    source: &'a dyn ReadAt,
+    scratch: &'a mut Vec<u8>,
+    loaded: bool,
+}
+
+impl<'a> FileView<'a> {
+    /// `scratch` is a buffer that is used again for the next file.
+    pub fn new(path: &'a str, mode: u32, source: &'a dyn ReadAt, scratch: &'a mut Vec<u8>) -> Self {
+        Self { path, mode, source, scratch, loaded: false }
+    }
+
+    /// The last component of the path.
+    pub fn name(&self) -> &'a str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The directory the file is in; empty at the root.
+    pub fn dir(&self) -> &'a str {
+        self.path.rsplit_once('/').map_or("", |(dir, _)| dir)
+    }
+
+    /// Random access to the contents.
+    pub fn source(&self) -> &'a dyn ReadAt {
+        self.source
+    }
+
+    /// All contents. The driver has checked the size against the analyser's limit.
+    /// # Errors
+    /// The system's.
+    pub fn all(&mut self) -> io::Result<&[u8]> {
+        if let Some(bytes) = self.source.in_memory() {
+            return Ok(bytes);
+        }
+        if !self.loaded {
+            let size = usize::try_from(self.source.size()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+            self.scratch.clear();
+            self.scratch.resize(size, 0);
+            let mut filled = 0;
+            while let Some(rest) = self.scratch.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match self.source.read_at(filled as u64, rest)? {
+                    0 => break,
+                    got => filled += got,
+                }
+            }
+            self.scratch.truncate(filled);
+            self.loaded = true;
+        }
+        Ok(self.scratch)
+    }
+
+    /// All contents as text; bytes that are not UTF-8 are replaced.
+    /// # Errors
+    /// The system's.
+    pub fn text(&mut self) -> io::Result<std::borrow::Cow<'_, str>> {
+        Ok(String::from_utf8_lossy(self.all()?))
+    }
+}

@@ -1,0 +1,26 @@
+//! Which files belong to packages of the distribution.
+
+use crate::facts::FileFacts;
+use crate::pathhash::HashSet64;
+
+/// Places that the distributions' own packages never use (Debian Policy 9.1.2; FHS 3.0, 3.13 and 4.9). What a
+/// package puts there is a third party's, which no distribution advisory covers.
+const FOREIGN: &[&str] = &["opt/", "usr/local/", "srv/", "home/"];
+
+/// The set of owned paths, from package databases' file lists.
+pub fn collect<'a>(facts: impl Iterator<Item = &'a FileFacts>) -> HashSet64 {
+    let lists: Vec<&[u64]> = facts.map(|f| f.owned.as_slice()).filter(|list| !list.is_empty()).collect();
+    let mut set = HashSet64::with_capacity_and_hasher(lists.iter().map(|l| l.len()).sum(), Default::default());
+    for list in lists {
+        set.extend(list);
+    }
+    set
+}
+
+/// Whether a package found at `path` is the distribution's matter.
+pub fn is_owned(set: &HashSet64, path: &str) -> bool {
+    let path = path.split("!/").next().unwrap_or_default();
+    !set.is_empty()
+        && !FOREIGN.iter().any(|dir| path.starts_with(dir))
+        && set.contains(&crate::pathhash::owner(path.as_bytes()))
+}
