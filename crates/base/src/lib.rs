@@ -9,13 +9,30 @@
 //! configure → tidy.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod bootstrap;
+mod configure;
+mod control;
+mod deb;
+mod dpkg;
 mod error;
+mod excludes;
+mod fetch;
+mod install;
+mod keyring;
 pub mod mirror;
 mod name;
+mod packages;
 mod progress;
+mod release;
+mod root;
 mod runner;
+mod select;
+mod signature;
 pub mod suites;
+mod tidy;
+mod unpack;
+pub mod version;
 
 pub use bootstrap::{BaseRequest, BaseResult, bootstrap};
 pub use error::BaseError;

@@ -139,6 +139,9 @@ pub fn known_fingerprints(distro: Distro) -> &'static [&'static str] {
     }
 }
 
+/// The architectures that both distributions build.
+pub const ARCHITECTURES: &[&str] = &["amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x"];
+
 /// The architecture's name in both distributions for Rust's (and the kernel's) name of it.
 pub fn debian_architecture(machine: &str) -> Option<&'static str> {
     Some(match machine {
