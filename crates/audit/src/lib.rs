@@ -5,9 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod checks;
+pub mod compose;
 pub mod docker;
 pub mod host;
+pub mod kubernetes;
 pub mod model;
+pub mod yaml;
 
 pub use checks::{Subjects, all, run};
 pub use model::{Answer, CheckResult, Meta, Report, Section, Verdict};

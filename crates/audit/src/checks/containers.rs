@@ -7,7 +7,7 @@ use crate::model::Degree::{High, Low, Medium};
 use crate::model::{Degree, Meta, Section, Verdict};
 
 /// The capabilities that docker gives every container.
-const DOCKER_DEFAULT_CAPABILITIES: [&str; 14] = [
+pub(crate) const DOCKER_DEFAULT_CAPABILITIES: [&str; 14] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",

@@ -1,11 +1,11 @@
 //! The table of all checks, and how they are run.
 
-mod containers;
+pub(crate) mod containers;
 mod daemon;
 mod daemon_files;
 mod enterprise;
 mod host;
-mod images;
+pub(crate) mod images;
 mod operations;
 mod swarm;
 
