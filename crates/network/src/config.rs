@@ -1,6 +1,8 @@
 //! What a network is called and how a container may use it.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,30 @@ impl Default for NetworkConfig {
     }
 }
 
+/// The volatile directory of root's own instance, which has the plain names.
+const DEFAULT_RUN_DIR: &str = "/run/stockade";
+
 impl NetworkConfig {
+    /// The same, with default names made distinct for another state directory.
+    pub(crate) fn distinct_for(mut self, run_dir: &Path) -> NetworkConfig {
+        let default = NetworkConfig::default();
+        let run_dir = std::fs::canonicalize(run_dir).unwrap_or_else(|_| run_dir.to_owned());
+        if run_dir == Path::new(DEFAULT_RUN_DIR) {
+            return self;
+        }
+        let ending = fnv1a(run_dir.as_os_str().as_bytes());
+        if self.bridge == default.bridge {
+            self.bridge = format!("sk-{ending:08x}");
+        }
+        if self.table == default.table {
+            self.table = format!("stockade-{ending:08x}");
+        }
+        if self.veth_prefix == default.veth_prefix {
+            self.veth_prefix = format!("k{:05x}v", ending & 0xf_ffff);
+        }
+        self
+    }
+
     /// Refuses names that the kernel or the file system would not take as they are.
     pub(crate) fn check(&self) -> Result<(), NetworkError> {
         check_name("network", &self.name, 64)?;
@@ -82,6 +107,11 @@ impl NetworkConfig {
         check_name("nftables table", &self.table, 64)?;
         check_name("veth prefix", &self.veth_prefix, 7)
     }
+}
+
+/// The 32-bit FNV-1a hash: the same path always gets the same ending.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Whether `text` can be a file name, an interface name and a table name: no `/`, no white space, no leading
@@ -102,6 +132,20 @@ mod tests {
             assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);
         }
         assert!("container:web".parse::<Mode>().unwrap_err().to_string().contains("container:web"));
+    }
+
+    #[test]
+    fn other_state_directories_get_other_names() {
+        let plain = NetworkConfig::default().distinct_for(Path::new("/run/stockade"));
+        assert_eq!(plain, NetworkConfig::default());
+        let one = NetworkConfig::default().distinct_for(Path::new("/nowhere/one"));
+        let two = NetworkConfig::default().distinct_for(Path::new("/nowhere/two"));
+        assert!(one.check().is_ok());
+        for (a, b) in [(&one.bridge, &two.bridge), (&one.table, &two.table), (&one.veth_prefix, &two.veth_prefix)] {
+            assert_ne!(a, b);
+        }
+        let named = NetworkConfig { bridge: "br7".to_owned(), ..NetworkConfig::default() };
+        assert_eq!(named.distinct_for(Path::new("/nowhere/one")).bridge, "br7");
     }
 
     #[test]

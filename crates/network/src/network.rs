@@ -3,9 +3,24 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use crate::config::NetworkConfig;
-use crate::endpoint::{Attach, Endpoint};
+use rustix::io::Errno;
+
+use crate::address::MacAddress;
+use crate::config::{NetworkConfig, check_name};
+use crate::endpoint::{Attach, Endpoint, Published};
 use crate::error::NetworkError;
+use crate::netlink::message::Batch;
+use crate::netlink::route::{self, VethPair};
+use crate::netlink::socket::Socket;
+use crate::netns;
+use crate::publish::Protocol;
+use crate::reserve::reserve;
+use crate::setup::{Ready, Setup};
+use crate::state::{EndpointRecord, NetworkRecord, State};
+use crate::{ipam, sysctl};
+
+/// Name of the interface in the container.
+const INSIDE: &str = "eth0";
 
 /// What [`Network::gc`] removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,41 +32,235 @@ pub struct Collected {
 }
 
 /// A bridge network of the host.
+///
+/// The first [`Network::attach`] makes bridge, rules and settings, the last [`Network::detach`] removes them.
+/// Every method may be called by several processes at once, and again after a crash at any point.
 #[derive(Debug)]
 pub struct Network {
     config: NetworkConfig,
+    state: State,
 }
 
 impl Network {
     /// Prepares to use the network; touches neither disk nor kernel.
-    /// `run_dir` is Stockade's volatile directory, `root_dir` the lasting one.
+    /// `run_dir` is Stockade's volatile directory (`/run/stockade`), `root_dir` the lasting one, which remembers the
+    /// subnet. Fails on names that cannot be used.
+    ///
+    /// The kernel knows a bridge by its name alone, so two state directories must not use the same one: with
+    /// another `run_dir` than `/run/stockade`, the default names get an ending made from its path.
     pub fn open(run_dir: &Path, root_dir: &Path, config: NetworkConfig) -> Result<Network, NetworkError> {
-        let _ = (run_dir, root_dir);
+        let config = config.distinct_for(run_dir);
         config.check()?;
-        Ok(Network { config })
+        Ok(Network { state: State::new(run_dir, root_dir, &config.name), config })
     }
 
-    /// Connects a container.
+    /// The configuration in use.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// Connects a container: an interface `eth0` with an address and a default route in its namespace, the
+    /// loopback up, its ports reserved and published. A connection that `id` still has is taken away first.
+    /// On failure nothing is left.
+    ///
+    /// Keep [`Endpoint::reserved`] open as long as the container runs.
+    ///
+    /// # Errors
+    /// [`NetworkError::PortInUse`] before anything is changed; [`NetworkError::Kernel`] with the words of the step
+    /// that failed.
     pub fn attach(&self, attach: &Attach<'_>) -> Result<Endpoint, NetworkError> {
-        let _ = (attach, &self.config);
-        Err(NetworkError::kernel("connect", rustix::io::Errno::NOSYS))
+        check_name("container", attach.id, 128)?;
+        let (ports, reserved) = reserve(attach.ports)?;
+        let _lock = self.state.lock()?;
+        let setup = Setup::open(&self.config, &self.state)?;
+        if let Some(old) = self.state.endpoint(attach.id).unwrap_or_default() {
+            setup.remove_endpoint(&old, true)?;
+        }
+        let connected = setup.ensure().and_then(|ready| self.connect(&setup, ready, attach, ports));
+        match connected {
+            Ok(endpoint) => Ok(Endpoint { reserved, ..endpoint }),
+            Err(error) => {
+                // The first error tells why; what cannot be undone now is undone by gc.
+                let _ = self.undo(&setup, attach.id);
+                Err(error)
+            }
+        }
     }
 
-    /// Takes a container's connection away; fine if there is none.
+    fn connect(
+        &self,
+        setup: &Setup<'_>,
+        ready: Ready,
+        attach: &Attach<'_>,
+        ports: Vec<Published>,
+    ) -> Result<Endpoint, NetworkError> {
+        let Ready { record: mut network, bridge } = ready;
+        let ip = match attach.ip {
+            Some(ip) => ipam::claim(&self.state, &network, attach.id, ip).map(|()| ip)?,
+            None => ipam::allocate(&self.state, &mut network, attach.id)?,
+        };
+        self.state.update_network(&network)?;
+        let record = EndpointRecord {
+            id: attach.id.to_owned(),
+            ip,
+            mac: attach.mac.unwrap_or_else(|| MacAddress::for_ip(ip)),
+            host_interface: format!("{}{:08x}", self.config.veth_prefix, u32::from(ip)),
+            ports,
+            block_metadata: attach.block_metadata,
+        };
+        self.state.set_endpoint(&record)?;
+        // Before the link: from its first frame on it is known who may send what.
+        if !setup.firewall.add(&record, network.layer2)? {
+            network.layer2 = setup.write_rules(&network)?;
+            self.state.update_network(&network)?;
+        }
+        create_link(setup, &network, &record, bridge, attach.netns)?;
+        netns::within(attach.netns, || configure_inside(&network, &record))?;
+        for port in record.ports.iter().filter(|p| p.protocol == Protocol::Udp) {
+            crate::netlink::conntrack::forget_udp_port(setup.firewall.socket(), port.host_port)?;
+        }
+        Ok(endpoint_of(&self.config, network, record))
+    }
+
+    fn undo(&self, setup: &Setup<'_>, id: &str) -> Result<(), NetworkError> {
+        match self.state.endpoint(id)? {
+            Some(record) => setup.remove_endpoint(&record, true)?,
+            None => self.state.free_orphaned_addresses()?,
+        }
+        if self.state.is_empty()? { setup.destroy() } else { Ok(()) }
+    }
+
+    /// Takes a container's connection away: its addresses, ports and rules are free when this returns, and with
+    /// the last container the whole network is gone. Fine if there is none.
     pub fn detach(&self, id: &str) -> Result<(), NetworkError> {
-        let _ = id;
-        Ok(())
+        check_name("container", id, 128)?;
+        if !self.state.exists() {
+            return Ok(());
+        }
+        let _lock = self.state.lock()?;
+        let Some(record) = self.state.endpoint(id)? else { return Ok(()) };
+        let setup = Setup::open(&self.config, &self.state)?;
+        let last = self.state.endpoint_ids()?.iter().all(|other| other == id);
+        setup.remove_endpoint(&record, !last)?;
+        if last { setup.destroy() } else { Ok(()) }
     }
 
-    /// Takes away the connections of containers that `live` does not know.
+    /// Takes away the connections of all containers whose id `live` denies, and everything in the kernel and on disk
+    /// that belongs to no connection: what crashed or killed processes left.
     pub fn gc(&self, live: &dyn Fn(&str) -> bool) -> Result<Collected, NetworkError> {
-        let _ = live;
-        Ok(Collected::default())
+        let mut collected = Collected::default();
+        if !self.state.exists() {
+            return Ok(collected);
+        }
+        let _lock = self.state.lock()?;
+        let setup = Setup::open(&self.config, &self.state)?;
+        for id in self.state.endpoint_ids()? {
+            if live(&id) {
+                continue;
+            }
+            match self.state.endpoint(&id) {
+                Ok(Some(record)) => setup.remove_endpoint(&record, true)?,
+                // Damaged or gone: its address and its interface are found below.
+                _ => self.state.remove_endpoint(&id)?,
+            }
+            collected.endpoints.push(id);
+        }
+        self.state.free_orphaned_addresses()?;
+        let known = self.state.endpoints()?;
+        for name in setup.interfaces()? {
+            if !known.iter().any(|e| e.host_interface == name) {
+                setup.delete_interface(&name)?;
+                collected.interfaces.push(name);
+            }
+        }
+        if known.is_empty() {
+            setup.destroy()?;
+        } else if !collected.interfaces.is_empty() {
+            // An interface without a record had rules without a record.
+            let ready = setup.ensure()?;
+            setup.write_rules(&ready.record)?;
+        }
+        Ok(collected)
+    }
+}
+
+fn create_link(
+    setup: &Setup<'_>,
+    network: &NetworkRecord,
+    record: &EndpointRecord,
+    bridge: u32,
+    netns: BorrowedFd<'_>,
+) -> Result<(), NetworkError> {
+    let host = record.host_interface.as_str();
+    let mut batch = Batch::default();
+    route::create_veth(
+        &mut batch,
+        &VethPair { host, inside: INSIDE, netns, mac: record.mac, mtu: network.mtu },
+    );
+    match setup.route.execute(&batch) {
+        // A pair of the same name has no record, else its address were taken: it is a leftover.
+        Err(e) if e.is_errno(Errno::EXIST) && setup.interfaces()?.iter().any(|n| n == host) => {
+            setup.delete_interface(host)?;
+            setup.route.execute(&batch)?;
+        }
+        other => other?,
+    }
+    let mut batch = Batch::default();
+    if sysctl::has_ipv6() {
+        route::no_ipv6_address(&mut batch, host);
+    }
+    route::join_bridge(&mut batch, host, bridge);
+    if !record.ports.is_empty() {
+        route::hairpin(&mut batch, host);
+    }
+    setup.route.execute(&batch)
+}
+
+/// Runs in the container's namespace.
+fn configure_inside(network: &NetworkRecord, record: &EndpointRecord) -> Result<(), NetworkError> {
+    let socket = Socket::route()?;
+    let link = route::link_by_name(&socket, INSIDE)?
+        .ok_or_else(|| NetworkError::kernel(format!("find `{INSIDE}` in the container"), Errno::NODEV))?;
+    if sysctl::has_ipv6() {
+        // There is no IPv6 network; what the interface would say in it is dropped at the bridge anyway.
+        sysctl::write(&format!("ipv6/conf/{INSIDE}/disable_ipv6"), "1")?;
+    }
+    let mut batch = Batch::default();
+    route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
+    route::add_address(&mut batch, link.index, record.ip, network.subnet.prefix(), network.subnet.broadcast());
+    route::link_up(&mut batch, format!("bring up `{INSIDE}` in the container"), link.index);
+    route::add_default_route(&mut batch, link.index, network.subnet.gateway());
+    socket.execute(&batch)
+}
+
+fn endpoint_of(config: &NetworkConfig, network: NetworkRecord, record: EndpointRecord) -> Endpoint {
+    let mut warnings = Vec::new();
+    if !network.layer2 {
+        warnings.push(
+            "this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): containers can send in each other's name"
+                .to_owned(),
+        );
+    }
+    Endpoint {
+        ip: record.ip,
+        prefix: network.subnet.prefix(),
+        gateway: network.subnet.gateway(),
+        mac: record.mac,
+        interface: INSIDE.to_owned(),
+        host_interface: record.host_interface,
+        bridge: config.bridge.clone(),
+        mtu: network.mtu,
+        ports: record.ports,
+        warnings,
+        reserved: Vec::new(),
     }
 }
 
 /// Brings the loopback interface up in a namespace that is not attached to a network (`--network none`).
 pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), NetworkError> {
-    let _ = netns;
-    Ok(())
+    netns::within(netns, || {
+        let mut batch = Batch::default();
+        route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
+        Socket::route()?.execute(&batch)
+    })
 }

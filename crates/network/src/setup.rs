@@ -1,0 +1,237 @@
+//! Making a network exist, and making it go away.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use rustix::io::Errno;
+
+use crate::address::{MacAddress, Subnet};
+use crate::config::NetworkConfig;
+use crate::error::NetworkError;
+use crate::firewall::{Firewall, RULESET};
+use crate::forwarding;
+use crate::netlink::message::Batch;
+use crate::netlink::route::{self, Route};
+use crate::netlink::socket::Socket;
+use crate::resolv::HostResolver;
+use crate::setup_lock::SetupLock;
+use crate::state::{EndpointRecord, NetworkRecord, State};
+use crate::sysctl;
+
+/// Subnets to choose from: private (RFC 1918), none of docker's, podman's or libvirt's defaults, and two small
+/// ones for hosts where all of 10/8 and 172.16/12 is routed away.
+const CANDIDATES: [(Ipv4Addr, u8); 7] = [
+    (Ipv4Addr::new(172, 29, 0, 0), 16),
+    (Ipv4Addr::new(10, 89, 0, 0), 16),
+    (Ipv4Addr::new(172, 30, 0, 0), 16),
+    (Ipv4Addr::new(10, 213, 0, 0), 16),
+    (Ipv4Addr::new(10, 147, 0, 0), 16),
+    (Ipv4Addr::new(192, 168, 229, 0), 24),
+    (Ipv4Addr::new(192, 168, 213, 0), 24),
+];
+
+/// Largest packet where the host has no way out that would tell, in bytes (Ethernet).
+const DEFAULT_MTU: u32 = 1500;
+
+/// The kernel side of a network.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    pub(crate) config: &'a NetworkConfig,
+    pub(crate) state: &'a State,
+    pub(crate) route: Socket,
+    pub(crate) firewall: Firewall<'a>,
+}
+
+/// A network that is ready for containers.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) record: NetworkRecord,
+    /// Interface index of the bridge.
+    pub(crate) bridge: u32,
+}
+
+impl<'a> Setup<'a> {
+    pub(crate) fn open(config: &'a NetworkConfig, state: &'a State) -> Result<Setup<'a>, NetworkError> {
+        Ok(Setup { config, state, route: Socket::route()?, firewall: Firewall::open(config)? })
+    }
+
+    /// Makes the network exist, whole: a first container creates it, a later one finds it, and what somebody
+    /// else removed in between is made again.
+    pub(crate) fn ensure(&self) -> Result<Ready, NetworkError> {
+        // A damaged record is as good as none: everything is made anew.
+        let Some(record) = self.state.network().unwrap_or_default() else {
+            return self.create();
+        };
+        match route::link_by_name(&self.route, &self.config.bridge)? {
+            Some(bridge) if record.ruleset == RULESET => Ok(Ready { record, bridge: bridge.index }),
+            _ => self.repair(record),
+        }
+    }
+
+    fn create(&self) -> Result<Ready, NetworkError> {
+        let _alone = SetupLock::take();
+        self.remove_leftovers()?;
+        let routes = route::routes(&self.route)?;
+        let subnet = self.choose_subnet(&routes)?;
+        let mtu = self.mtu_of_way_out(&routes)?;
+        let mut record = NetworkRecord { subnet, mtu, next: 0, ruleset: RULESET, layer2: true };
+        // Known before it exists, so that a crash from here on is cleaned up.
+        self.state.set_network(&record)?;
+        let bridge = self.create_bridge(&record)?;
+        record.layer2 = self.write_rules(&record)?;
+        self.state.update_network(&record)?;
+        self.state.remember_subnet(subnet);
+        Ok(Ready { record, bridge })
+    }
+
+    /// The bridge is gone, or the rules are of another version: makes both anew around the living endpoints.
+    fn repair(&self, mut record: NetworkRecord) -> Result<Ready, NetworkError> {
+        let _alone = SetupLock::take();
+        let bridge = match route::link_by_name(&self.route, &self.config.bridge)? {
+            Some(bridge) => bridge.index,
+            None => self.create_bridge(&record)?,
+        };
+        for endpoint in self.state.endpoints()? {
+            let mut batch = Batch::default();
+            route::join_bridge(&mut batch, &endpoint.host_interface, bridge);
+            match self.route.execute(&batch) {
+                // The container is dying; gc will see to it.
+                Err(e) if e.is_errno(Errno::NODEV) => {}
+                other => other?,
+            }
+        }
+        record.layer2 = self.write_rules(&record)?;
+        record.ruleset = RULESET;
+        self.state.update_network(&record)?;
+        Ok(Ready { record, bridge })
+    }
+
+    /// Writes all rules with all endpoints; the bridge exists. Returns whether senders are checked.
+    pub(crate) fn write_rules(&self, record: &NetworkRecord) -> Result<bool, NetworkError> {
+        let forwarding = forwarding::enable(self.state, self.config, &self.route, self.firewall.socket())?;
+        let links = forwarding.as_ref().map(|f| f.links.as_slice());
+        self.firewall.write(record.subnet, links, &self.state.endpoints()?)
+    }
+
+    fn create_bridge(&self, record: &NetworkRecord) -> Result<u32, NetworkError> {
+        let name = &self.config.bridge;
+        let gateway = record.subnet.gateway();
+        let mut batch = Batch::default();
+        route::create_bridge(&mut batch, name, MacAddress::for_ip(gateway), record.mtu);
+        if sysctl::has_ipv6() {
+            route::no_ipv6_address(&mut batch, name);
+        }
+        self.route.execute(&batch)?;
+        let index = route::link_by_name(&self.route, name)?
+            .ok_or_else(|| NetworkError::kernel(format!("find bridge `{name}`"), Errno::NODEV))?
+            .index;
+        // Before it is up: the host may speak to containers from 127.0.0.1; the firewall keeps the reverse out.
+        sysctl::write(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
+        let mut batch = Batch::default();
+        route::add_address(&mut batch, index, gateway, record.subnet.prefix(), record.subnet.broadcast());
+        route::link_up(&mut batch, format!("bring up bridge `{name}`"), index);
+        self.route.execute(&batch)?;
+        Ok(index)
+    }
+
+    fn choose_subnet(&self, routes: &[Route]) -> Result<Subnet, NetworkError> {
+        let collision = |subnet: Subnet| {
+            routes.iter().find(|r| r.prefix > 0 && subnet.overlaps(r.destination, r.prefix))
+        };
+        if let Some(subnet) = self.config.subnet {
+            return match collision(subnet) {
+                None => Ok(subnet),
+                Some(r) => {
+                    Err(NetworkError::SubnetTaken { subnet, route: format!("{}/{}", r.destination, r.prefix) })
+                }
+            };
+        }
+        // A name server that is reached by the default route must not end up inside the subnet.
+        let servers = HostResolver::read().servers();
+        let hides_server =
+            |subnet: Subnet| servers.iter().any(|s| matches!(s, IpAddr::V4(ip) if subnet.contains(*ip)));
+        let candidates = CANDIDATES.iter().filter_map(|(ip, prefix)| Subnet::new(*ip, *prefix).ok());
+        let candidates: Vec<_> = self.state.remembered_subnet().into_iter().chain(candidates).collect();
+        candidates.iter().copied().find(|s| collision(*s).is_none() && !hides_server(*s)).ok_or_else(|| {
+            let tried = candidates.iter().map(Subnet::to_string).collect::<Vec<_>>().join(", ");
+            NetworkError::NoFreeSubnet { tried }
+        })
+    }
+
+    fn mtu_of_way_out(&self, routes: &[Route]) -> Result<u32, NetworkError> {
+        let defaults = routes.iter().filter(|r| r.prefix == 0);
+        let Some(index) = defaults.min_by_key(|r| r.metric).and_then(|r| r.out) else {
+            return Ok(DEFAULT_MTU);
+        };
+        let link = route::link_by_index(&self.route, index)?;
+        Ok(link.map_or(DEFAULT_MTU, |l| l.mtu).clamp(576, 65535))
+    }
+
+    /// Removes what an earlier life of this network left in the kernel when its state directory vanished.
+    fn remove_leftovers(&self) -> Result<(), NetworkError> {
+        let leftovers = self.interfaces()?;
+        for name in &leftovers {
+            self.delete_interface(name)?;
+        }
+        match route::link_by_name(&self.route, &self.config.bridge)? {
+            Some(link) if link.kind != "bridge" => Err(NetworkError::kernel(
+                format!("create bridge `{}`: an interface of that name is there and is no bridge", link.name),
+                Errno::EXIST,
+            )),
+            Some(_) => self.delete_interface(&self.config.bridge),
+            None => Ok(()),
+        }
+    }
+
+    /// Names of the host's ends of our veth pairs.
+    pub(crate) fn interfaces(&self) -> Result<Vec<String>, NetworkError> {
+        let ours = |name: &str| {
+            let rest = name.strip_prefix(&self.config.veth_prefix);
+            rest.is_some_and(|r| r.len() == 8 && r.bytes().all(|b| b.is_ascii_hexdigit()))
+        };
+        let links = route::links(&self.route)?;
+        Ok(links.into_iter().filter(|l| l.kind == "veth" && ours(&l.name)).map(|l| l.name).collect())
+    }
+
+    /// Deletes an interface; fine if there is none.
+    pub(crate) fn delete_interface(&self, name: &str) -> Result<(), NetworkError> {
+        let mut batch = Batch::default();
+        route::delete_link(&mut batch, name);
+        match self.route.execute(&batch) {
+            Err(e) if e.is_errno(Errno::NODEV) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Takes an endpoint out of the kernel and out of the state. `rules`: whether its elements need care, which
+    /// they do not if all rules go next.
+    pub(crate) fn remove_endpoint(&self, endpoint: &EndpointRecord, rules: bool) -> Result<(), NetworkError> {
+        let record = self.state.network().unwrap_or_default();
+        let intact = match &record {
+            Some(record) if rules => self.firewall.remove(endpoint, record.layer2)?,
+            _ => true,
+        };
+        self.delete_interface(&endpoint.host_interface)?;
+        self.state.remove_endpoint(&endpoint.id)?;
+        self.state.free_address(endpoint.ip)?;
+        if let (false, Some(record)) = (intact, record) {
+            // The record is gone, so its elements are too.
+            self.write_rules(&record)?;
+        }
+        self.forget_connections(endpoint)
+    }
+
+    fn forget_connections(&self, endpoint: &EndpointRecord) -> Result<(), NetworkError> {
+        crate::netlink::conntrack::forget(self.firewall.socket(), endpoint.ip)
+    }
+
+    /// Removes the network with all that it changed on the host. There are no endpoints any more.
+    pub(crate) fn destroy(&self) -> Result<(), NetworkError> {
+        let _alone = SetupLock::take();
+        self.delete_interface(&self.config.bridge)?;
+        self.firewall.destroy()?;
+        if !self.state.others_exist() {
+            forwarding::restore(self.state, self.config, self.firewall.socket())?;
+        }
+        self.state.clear()
+    }
+}
