@@ -1,2 +1,17 @@
-//! The vulnerability database: build, open, match.
+//! The vulnerability database: open it, match an inventory against it, report.
+//!
+//! The flow: [`Database`] (facts) + inventory (what is there) -> [`matching`] -> [`report::ScanReport`] -> views.
+//! Answers have three values: affected, not affected, and unknown with its reason. What could not be decided is part of
+//! the report, never silence.
 #![forbid(unsafe_code)]
+
+pub mod database;
+pub mod ecosystem;
+pub mod matching;
+pub mod severity;
+pub mod version;
+
+pub use database::{Database, DatabaseStatus, Origin};
+pub use matching::{Hit, MatchOptions, Matches, Status, Vulnerability};
+pub use severity::{Cvss, Severity};
+pub use stockade_advisory_db::DbError as AdvisoryError;
