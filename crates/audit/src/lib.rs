@@ -10,6 +10,7 @@ pub mod docker;
 pub mod host;
 pub mod kubernetes;
 pub mod model;
+pub mod select;
 pub mod yaml;
 
 pub use checks::{Subjects, all, run};

@@ -29,5 +29,8 @@ macro_rules! commands {
 
 commands! {
     /// Show the version
+    /// Check how safe a host, its daemons, images, containers and files are
+    Audit = audit,
+    /// Show the version
     Version = version,
 }
