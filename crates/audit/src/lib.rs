@@ -7,6 +7,7 @@
 pub mod checks;
 pub mod compose;
 pub mod docker;
+pub mod docs;
 pub mod host;
 pub mod kubernetes;
 pub mod model;

@@ -375,6 +375,10 @@ fn list(format: Format) -> Outcome {
         output::json(&serde_json::json!({ "schema": "stockade.audit-checks/v1", "checks": every }))?;
         return Ok(Exit::DONE);
     }
+    if format == Format::Markdown {
+        output::to_stdout(&stockade_audit::docs::markdown())?;
+        return Ok(Exit::DONE);
+    }
     let mut table = output::Table::new(["ID", "REFERENCES", "LEVEL", "TITLE"]).shrink(3);
     for meta in every {
         table.row([meta.id.to_owned(), meta.refs.join(", "), meta.level.to_string(), meta.title.to_owned()]);
