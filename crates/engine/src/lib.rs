@@ -2,14 +2,61 @@
 //!
 //! State on disk is the truth. Each running container has one small monitor process; every other process that looks
 //! at a container reads its files and checks whether that monitor is alive. There is no daemon.
+//!
+//! - [`Engine`] is the handle; its methods are the verbs.
+//! - [`CreateRequest`] is what was asked for, [`spec::Spec`] what it became against the image, [`Record`] that and
+//!   what is true of the container now.
+//! - [`Client`] is a connection to a monitor: attach, input, resize.
 #![forbid(unsafe_code)]
 
+mod client;
+pub mod clock;
+mod copy;
+mod create;
 mod engine;
 mod error;
+mod events;
+mod exec;
+pub mod id;
+mod layers;
 mod level;
+mod log;
+mod merged;
+mod monitor;
+mod names;
+mod paths;
+mod plan;
+mod ranges;
+mod record;
+mod remove;
+mod request;
+mod resolve;
+mod restart;
+pub mod signals;
+pub mod spec;
+mod start;
 pub mod step;
+mod usage;
+mod verbs;
+mod volume;
+mod weaken;
+mod wire;
 
+pub use client::{Client, Message};
+pub use create::Created;
 pub use engine::Engine;
 pub use error::EngineError;
+pub use events::{Actor, Event};
+pub use exec::{ExecProcess, ExecRequest};
 pub use level::{Level, NetMode};
+pub use log::{LogEntry, LogQuery};
+pub use monitor::{HealthResult, HealthState};
+pub use record::{EndpointState, Record, State, Status};
+pub use request::CreateRequest;
+pub use restart::RestartPolicy;
+pub use start::{StartOptions, Started};
 pub use step::{Cancel, StepRequest, StepStream};
+pub use usage::disk_bytes;
+pub use verbs::UpdateRequest;
+pub use volume::Volume;
+pub use wire::Streams;

@@ -6,7 +6,13 @@ use std::sync::Arc;
 
 use stockade_sandbox::{Limits, Mount};
 
-use crate::{Engine, EngineError, Level, NetMode};
+use crate::{Engine, EngineError, Level, NetMode, ranges};
+
+mod helper;
+mod parent;
+mod stubs;
+
+pub(crate) use helper::clean_up_holder;
 
 /// One command to run while building an image.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +96,39 @@ impl Engine {
     /// [`EngineError::Cancelled`] after [`Cancel::cancel`]; else what kept the step from starting, 126 and 127 as
     /// [`EngineError::exit_code`].
     pub fn run_step(&self, request: &StepRequest, out: &mut dyn FnMut(StepStream, &[u8])) -> Result<i32, EngineError> {
-        let _ = (request, out);
-        Err(EngineError::Cancelled)
+        if let NetMode::Container(name) = &request.network {
+            return Err(EngineError::usage(format!("a build step cannot join the network of container {name}")));
+        }
+        if request.args.is_empty() {
+            return Err(EngineError::usage("a build step without a command"));
+        }
+        self.prepare()?;
+        let holder = holder()?;
+        let stubs = stubs::Stubs::before(request);
+        let range = ranges::reserve(self.root(), &holder)?;
+        let result = parent::run(self, request, &holder, range, out);
+        // The helper did all this already, unless it was killed.
+        helper::clean_up(self, &holder, request);
+        ranges::release(self.root(), range, &holder);
+        stubs.remove();
+        result
     }
+}
+
+/// `build-PID-STARTTIME-RANDOM`: names the step's cgroup, endpoint and id range, and tells whether its caller lives.
+fn holder() -> Result<String, EngineError> {
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    let start = stockade_sandbox::process::start_time(pid).unwrap_or(0);
+    let unique = crate::id::new_id()?;
+    Ok(format!("build-{pid}-{start}-{}", crate::id::short(&unique)))
+}
+
+/// Whether the process that reserved something as `build-PID-STARTTIME-…` is alive. Other holders are none of ours.
+pub(crate) fn holder_alive(holder: &str) -> bool {
+    let mut fields = holder.strip_prefix("build-").unwrap_or_default().split('-');
+    let (Some(Ok(pid)), Some(Ok(start))) = (fields.next().map(str::parse::<i32>), fields.next().map(str::parse::<u64>))
+    else {
+        return false;
+    };
+    stockade_sandbox::process::start_time(pid) == Some(start)
 }

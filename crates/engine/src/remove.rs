@@ -1,0 +1,225 @@
+//! `rm`, and the cleaning up that every other end needs: after it nothing of the container is left.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use stockade_durable as durable;
+use stockade_sandbox::cgroup::Cgroup;
+
+use crate::client::Client;
+use crate::error::{EngineError, io_error};
+use crate::paths::{self, ContainerPaths};
+use crate::record::{self, Record, Status};
+use crate::spec::MountType;
+use crate::{Engine, events, id, monitor, names, ranges, signals, volume};
+
+/// How long a killed container may take to be gone before its monitor is killed too.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How old a temporary directory must be before it is taken for a crashed process's.
+const SWEEP_AGE: Duration = Duration::from_secs(600);
+
+impl Engine {
+    /// Removes a container. `force` kills a running one first; `volumes` also removes its anonymous volumes.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongState`] when it runs and `force` is not set.
+    pub fn remove(&self, name: &str, force: bool, volumes: bool) -> Result<(), EngineError> {
+        let id = self.resolve(name)?;
+        let paths = self.container(&id);
+        let lock = self.lock(&id)?;
+        let record = match Record::load(&paths, &id) {
+            Ok(record) => Some(record),
+            // A damaged or half-made record goes only by force: its fields cannot say what else is to be removed.
+            Err(e @ EngineError::Damaged { .. }) if !force => return Err(e),
+            Err(EngineError::NoSuchContainer { .. }) if !paths.dir.is_dir() => {
+                return Err(EngineError::NoSuchContainer { name: name.to_owned() });
+            }
+            Err(_) => None,
+        };
+        if record::monitor_alive(&paths) {
+            if !force && record.as_ref().is_some_and(|r| r.state.status.is_live()) {
+                let status = record.map_or("running", |r| r.state.status.name());
+                return Err(EngineError::WrongState {
+                    name: name.to_owned(),
+                    status: status.to_owned(),
+                    hint: "; stop it first, or use -f",
+                });
+            }
+            self.end_monitor(&paths, &id)?;
+        }
+        let auto = record.as_ref().is_some_and(|r| r.spec.host.auto_remove);
+        let result = self.erase(&id, record.as_ref(), volumes || auto);
+        drop(lock);
+        let _ = fs::remove_dir_all(&paths.run);
+        self.gc();
+        result
+    }
+
+    /// Kills the container through its monitor, and the monitor if it does not answer.
+    fn end_monitor(&self, paths: &ContainerPaths, id: &str) -> Result<(), EngineError> {
+        if let Ok(mut client) = Client::connect(paths)
+            && client.ask(crate::wire::Kind::Wait, &[]).is_ok()
+            && client.signal(signals::KILL).is_ok()
+        {
+            client.wait_gone(KILL_PATIENCE);
+        }
+        if !monitor::wait_dead(paths, KILL_PATIENCE) {
+            monitor::kill(paths);
+            if !monitor::wait_dead(paths, KILL_PATIENCE) {
+                return Err(EngineError::Refused {
+                    message: format!("the monitor of container {} cannot be killed", id::short(id)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away everything that belongs to a container whose monitor is gone (or is the caller).
+    /// Every step may have been done before.
+    pub(crate) fn erase(&self, id: &str, record: Option<&Record>, volumes: bool) -> Result<(), EngineError> {
+        let paths = self.container(id);
+        self.release_runtime(id, record)?;
+        let name = fs::read_to_string(paths.name()).unwrap_or_default();
+        if let Some(record) = record {
+            events::emit(self.root(), &record.spec, &record.name, "destroy", &[]);
+        }
+        // From here on it is gone for everybody who looks; a crash leaves a temporary directory to sweep.
+        let grave = paths::containers(self.root()).join(durable::temporary_name());
+        match fs::rename(&paths.dir, &grave) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(io_error("remove", &paths.dir)(e)),
+        }
+        names::release(self.root(), &name, id);
+        if let Some(first) = record.and_then(|r| r.spec.confine.id_range) {
+            ranges::release(self.root(), first, id);
+        }
+        if let Ok(store) = self.store() {
+            store.release(id)?;
+        }
+        let removed = remove_tree(&grave);
+        if volumes && let Some(record) = record {
+            for mount in &record.spec.host.mounts {
+                if mount.kind == MountType::Volume && mount.anonymous {
+                    volume::remove(self.root(), &mount.source)?;
+                }
+            }
+        }
+        removed
+    }
+
+    /// Kills what runs in the container's cgroup and takes away the group and the network endpoint.
+    pub(crate) fn release_runtime(&self, id: &str, record: Option<&Record>) -> Result<(), EngineError> {
+        let cgroup = Cgroup::open(&paths::cgroup(id));
+        cgroup.kill()?;
+        cgroup.remove()?;
+        if record.is_none_or(|r| r.spec.host.network == crate::NetMode::Bridge) {
+            self.network()?.detach(id)?;
+        }
+        Ok(())
+    }
+
+    /// A container's monitor died: what it left is cleaned up and the record says so.
+    pub(crate) fn bury(&self, id: &str) -> Result<(), EngineError> {
+        let paths = self.container(id);
+        let lock = match self.lock(id) {
+            Ok(lock) => lock,
+            Err(EngineError::NoSuchContainer { .. }) => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        let record = match Record::load(&paths, id) {
+            Ok(record) if record.stale => record,
+            // Somebody else did it meanwhile.
+            _ => return Ok(()),
+        };
+        let code = [("exitCode", record.state.exit_code.to_string())];
+        events::emit(self.root(), &record.spec, &record.name, "die", &code);
+        if record.spec.host.auto_remove {
+            let result = self.erase(id, Some(&record), true);
+            drop(lock);
+            let _ = fs::remove_dir_all(&paths.run);
+            return result;
+        }
+        self.release_runtime(id, Some(&record))?;
+        record::write_state(&paths, &record.state, true)
+    }
+
+    /// Cheap reconciliation: what crashed processes left behind under our directories and in the kernel.
+    /// Errors are not reported: the next call tries again.
+    pub fn gc(&self) {
+        let containers = paths::containers(self.root());
+        durable::sweep(&containers, SWEEP_AGE);
+        durable::sweep(&paths::volumes(self.root()), SWEEP_AGE);
+        for id in self.ids().unwrap_or_default() {
+            self.gc_container(&id);
+        }
+        let exists = |id: &str| containers.join(id).is_dir();
+        for (first, holder) in ranges::all(self.root()) {
+            if !exists(&holder) && !crate::step::holder_alive(&holder) && self.unclaimed(&holder) {
+                if holder.starts_with("build-") {
+                    crate::step::clean_up_holder(self, &holder, true);
+                }
+                ranges::release(self.root(), first, &holder);
+            }
+        }
+        self.gc_run_dirs();
+    }
+
+    fn gc_container(&self, id: &str) {
+        let paths = self.container(id);
+        match Record::load(&paths, id) {
+            Ok(record) if record.stale => {
+                let _ = self.bury(id);
+            }
+            // `--rm` whose monitor was killed between the end and the removal.
+            Ok(record) if record.state.status == Status::Exited && record.spec.host.auto_remove => {
+                if !record::monitor_alive(&paths)
+                    && let Ok(lock) = self.lock(id)
+                {
+                    let _ = self.erase(id, Some(&record), true);
+                    drop(lock);
+                    let _ = fs::remove_dir_all(&paths.run);
+                }
+            }
+            // Created half, by a process that holds no lock any more.
+            Err(EngineError::NoSuchContainer { .. }) if paths.dir.is_dir() => {
+                let _ = durable::create_private_dir(&paths.run);
+                if let Ok(Some(_lock)) = durable::Lock::try_exclusive(&paths.lock())
+                    && !paths.config().exists()
+                    && self.erase(id, None, false).is_ok()
+                {
+                    let _ = fs::remove_dir_all(&paths.run);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether no process is creating the container `id` right now.
+    fn unclaimed(&self, id: &str) -> bool {
+        let lock = self.container(id).lock();
+        !lock.exists() || matches!(durable::Lock::try_exclusive(&lock), Ok(Some(_)))
+    }
+
+    /// Volatile directories of containers that are gone.
+    fn gc_run_dirs(&self) {
+        let Ok(entries) = fs::read_dir(self.run_dir().join("containers")) else { return };
+        for entry in entries.flatten() {
+            let Ok(id) = entry.file_name().into_string() else { continue };
+            let paths = self.container(&id);
+            if !paths.dir.is_dir() && !record::monitor_alive(&paths) && self.unclaimed(&id) && !paths.dir.is_dir() {
+                let _ = fs::remove_dir_all(&paths.run);
+            }
+        }
+    }
+}
+
+/// Removes a tree, and tells which path would not go.
+pub(crate) fn remove_tree(path: &Path) -> Result<(), EngineError> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(io_error("remove", path)(e)),
+    }
+}
