@@ -8,10 +8,12 @@
 pub mod database;
 pub mod ecosystem;
 pub mod matching;
+pub mod report;
 pub mod severity;
 pub mod version;
 
 pub use database::{Database, DatabaseStatus, Origin};
 pub use matching::{Hit, MatchOptions, Matches, Status, Vulnerability};
+pub use report::ScanReport;
 pub use severity::{Cvss, Severity};
 pub use stockade_advisory_db::DbError as AdvisoryError;

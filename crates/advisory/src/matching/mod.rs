@@ -1,6 +1,6 @@
 //! Matching: which vulnerabilities concern which packages of an inventory, and what cannot be said.
 
-mod coverage;
+pub(crate) mod coverage;
 mod group;
 pub mod range;
 

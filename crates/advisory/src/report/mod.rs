@@ -1,0 +1,256 @@
+//! The report of a scan: one serialisable value (`stockade.scan/v1`, `docs/schemas/scan-v1.json`). Text, JSON and all
+//! other formats are views of it.
+
+mod assemble;
+pub mod views;
+
+use crate::matching::{Advisory, CoverageUsed, Epss, Exploited, Status, coverage};
+use crate::severity::{Cvss, Severity};
+use serde::{Deserialize, Serialize};
+use stockade_inventory::{PackageKind, SourcePackage, Unknown};
+
+pub use assemble::{LayerOrigin, assemble};
+
+/// Name and version of the report's shape.
+pub const SCHEMA: &str = "stockade.scan/v1";
+
+/// The report of one scan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanReport {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What was scanned.
+    pub target: Target,
+    /// What scanned it.
+    pub scanner: Scanner,
+    /// The facts that were used.
+    pub database: DatabaseUsed,
+    /// What is in it.
+    pub packages: Vec<PackageEntry>,
+    /// Vulnerabilities, worst first.
+    pub findings: Vec<Finding>,
+    /// What could not be read or decided. While this is not empty, no findings are no promise.
+    pub unknown: Vec<Unknown>,
+    /// Remarks: what was left out on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What was scanned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// As the person named it.
+    pub name: String,
+    /// `image`, `dir`, `archive`, `sbom`, `fs` …
+    pub kind: String,
+    /// The image's id, where there is one.
+    pub digest: Option<String>,
+    /// The distribution, where one was recognised.
+    pub os: Option<TargetOs>,
+}
+
+/// The distribution of a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetOs {
+    /// `debian`, `alpine` …
+    pub id: String,
+    /// `12`, `3.20.1` …
+    pub version: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Last day of the vendor's free security support, `YYYY-MM-DD`.
+    pub eol: Option<String>,
+}
+
+/// What scanned it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scanner {
+    /// `stockade`
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The database that was used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseUsed {
+    /// Day of its newest fact or last update, `YYYY-MM-DD`.
+    pub built: String,
+    /// Name of its content.
+    pub digest: String,
+    /// All sources in it.
+    pub sources: Vec<SourceUsed>,
+    /// What was used of it.
+    #[serde(default)]
+    pub coverage: Vec<CoverageUsed>,
+}
+
+/// A source of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceUsed {
+    /// Short name.
+    pub name: String,
+    /// Number of its records.
+    pub records: u32,
+    /// Day of the snapshot.
+    pub as_of: String,
+}
+
+/// A package of the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackageEntry {
+    /// Name as its ecosystem writes it.
+    pub name: String,
+    /// Installed version; empty when not known.
+    pub version: String,
+    /// The purl type.
+    #[serde(rename = "type")]
+    pub kind: PackageKind,
+    /// The package URL.
+    pub purl: String,
+    /// The file that lists it.
+    pub path: String,
+    /// `sha256:…` of the uncompressed layer that brought it.
+    pub layer: Option<String>,
+    /// The Dockerfile instruction that made the layer.
+    pub instruction: Option<String>,
+    /// The source package.
+    pub source: Option<SourcePackage>,
+    /// Licences as it states them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// How it was found, by the analyser's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub found_by: String,
+}
+
+/// A vulnerability of a package.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The CVE where there is one, else the advisory's id.
+    pub id: String,
+    /// Other ids.
+    pub aliases: Vec<String>,
+    /// The package.
+    pub package: FindingPackage,
+    /// The file that lists it.
+    pub path: String,
+    /// `sha256:…` of the uncompressed layer that brought it.
+    pub layer: Option<String>,
+    /// The Dockerfile instruction that made the layer.
+    pub instruction: Option<String>,
+    /// Whether it is affected.
+    pub status: Status,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who says so: a source, `CVSS 3.1`, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub severity_source: String,
+    /// CVSS ratings.
+    pub cvss: Vec<Cvss>,
+    /// Versions that fix it, nearest first. Empty: none is known.
+    pub fixed: Vec<String>,
+    /// Listed by CISA as exploited.
+    pub known_exploited: bool,
+    /// What CISA's catalogue says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploited: Option<Exploited>,
+    /// FIRST's prediction.
+    pub epss: Option<Epss>,
+    /// A statement that changed the status, and by whom.
+    pub vex: Option<Statement>,
+    /// The person chose to ignore it, with the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<Statement>,
+    /// The distribution's handling: `postponed`, `no-advisory`, `end-of-life` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Something other than a vulnerability: `unmaintained`, `unsound`, `malicious` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub informational: Option<String>,
+    /// Parts of the package that must be in use for it to matter, where the source says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<String>,
+    /// The advisories that say so, each with the comparison that decided.
+    #[serde(default)]
+    pub advisories: Vec<Advisory>,
+    /// First publication, `YYYY-MM-DD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+    /// Addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+}
+
+/// The package of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingPackage {
+    /// Name.
+    pub name: String,
+    /// Installed version.
+    pub version: String,
+    /// Package URL.
+    pub purl: String,
+    /// The purl type.
+    #[serde(rename = "type")]
+    pub kind: PackageKind,
+    /// The source package, for distributions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// A statement about a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Who or what says it: a file's name.
+    pub by: String,
+    /// `not_affected`, `fixed`, `under_investigation`, `ignored` …
+    pub status: String,
+    /// Why.
+    pub reason: String,
+    /// Last day on which it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl ScanReport {
+    /// Adds what must be said about the age of the facts today; replaces what was said on an earlier day.
+    pub fn say_age(&mut self, today: jiff::civil::Date) {
+        self.unknown.retain(|u| u.what != "age");
+        self.unknown.extend(coverage::age(&self.database.coverage, today));
+    }
+
+    /// Findings that count: affected or unknown, and not ignored.
+    pub fn open_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.counts())
+    }
+}
+
+impl Finding {
+    /// Whether it counts: it is not ruled out by a statement, and not ignored.
+    pub fn counts(&self) -> bool {
+        self.status != Status::NotAffected && self.ignored.is_none()
+    }
+
+    /// Whether a version that fixes it is known.
+    pub fn is_fixable(&self) -> bool {
+        !self.fixed.is_empty()
+    }
+
+    /// Whether it goes by this id, in any spelling of case.
+    pub fn has_id(&self, id: &str) -> bool {
+        self.id.eq_ignore_ascii_case(id) || self.aliases.iter().any(|a| a.eq_ignore_ascii_case(id))
+    }
+
+    /// The component that an upgrade would be of: the source package of a distribution, else the package.
+    pub fn component(&self) -> &str {
+        self.package.source.as_deref().unwrap_or(&self.package.name)
+    }
+}
+
+impl PackageEntry {
+    /// The source package's name, else the package's own.
+    pub fn component(&self) -> &str {
+        self.source.as_ref().map_or(self.name.as_str(), |s| s.name.as_str())
+    }
+}

@@ -1,0 +1,237 @@
+//! The table: findings by what can be done about them, then by severity; below it what to do, and what is not known.
+//!
+//! A clean table must not look like a promise: age and limits of the facts are always printed.
+
+use super::text::{Paint, by_severity, columns, count, cut, printable};
+use crate::matching::Status;
+use crate::report::{Finding, ScanReport};
+use crate::severity::Severity;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// How to print.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TableOptions {
+    /// Use escape codes for colour.
+    pub color: bool,
+    /// Width of the terminal in columns; `None` cuts nothing.
+    pub width: Option<usize>,
+}
+
+/// Rows under "What to do" and "Not known": beyond this the rest is counted.
+const MAX_ADVICE: usize = 12;
+/// Binary packages named beside their source package.
+const MAX_BINARIES: usize = 3;
+
+/// The report for people.
+pub fn table(report: &ScanReport, options: &TableOptions) -> String {
+    let paint = Paint(options.color);
+    let mut out = String::new();
+    head(&mut out, report, paint);
+    let open: Vec<&Finding> = report.open_findings().collect();
+    let rows = merge(&open);
+    let groups: [(&str, fn(&Row<'_>) -> bool); 3] = [
+        ("Fixed by an upgrade", |r| r.first.status == Status::Affected && r.first.is_fixable()),
+        ("No fix is known", |r| r.first.status == Status::Affected && !r.first.is_fixable()),
+        ("Not known whether affected", |r| r.first.status == Status::Unknown),
+    ];
+    for (title, belongs) in groups {
+        let members: Vec<&Row<'_>> = rows.iter().filter(|r| belongs(r)).collect();
+        if !members.is_empty() {
+            section(&mut out, title, &members, options);
+        }
+    }
+    advice(&mut out, &rows, paint);
+    foot(&mut out, report, &rows, paint);
+    out
+}
+
+/// One vulnerability in one component, with the packages built from it.
+struct Row<'r> {
+    first: &'r Finding,
+    binaries: Vec<&'r str>,
+}
+
+fn merge<'r>(findings: &[&'r Finding]) -> Vec<Row<'r>> {
+    let mut rows: Vec<Row<'r>> = Vec::new();
+    let mut place: BTreeMap<(&str, &str, &str, &str), usize> = BTreeMap::new();
+    for finding in findings {
+        // Packages of one source with one version share a row; language packages share one when only the path differs.
+        let key = (finding.id.as_str(), finding.component(), finding.package.version.as_str(), finding.package.kind.purl_type());
+        match place.get(&key).and_then(|i| rows.get_mut(*i)) {
+            Some(row) => {
+                if !row.binaries.contains(&finding.package.name.as_str()) {
+                    row.binaries.push(&finding.package.name);
+                }
+            }
+            None => {
+                place.insert(key, rows.len());
+                rows.push(Row { first: finding, binaries: vec![&finding.package.name] });
+            }
+        }
+    }
+    rows
+}
+
+impl Row<'_> {
+    fn package(&self) -> String {
+        let component = printable(self.first.component());
+        if self.binaries.len() == 1 && self.binaries.first() == Some(&self.first.component()) {
+            return component;
+        }
+        let mut names: Vec<String> = self.binaries.iter().take(MAX_BINARIES).map(|b| printable(b)).collect();
+        if self.binaries.len() > MAX_BINARIES {
+            names.push(format!("+{}", self.binaries.len() - MAX_BINARIES));
+        }
+        format!("{component} ({})", names.join(", "))
+    }
+
+    fn severity(&self) -> String {
+        let mut text = self.first.severity.word().to_owned();
+        if self.first.known_exploited {
+            text.push_str(", exploited");
+        }
+        if let Some(word) = &self.first.informational {
+            text.push_str(", ");
+            text.push_str(word);
+        }
+        text
+    }
+}
+
+fn head(out: &mut String, report: &ScanReport, paint: Paint) {
+    let target = &report.target;
+    let mut parts = vec![paint.bold(&printable(&target.name))];
+    parts.push(match &target.os {
+        Some(os) if !os.name.is_empty() => printable(&os.name),
+        Some(os) => printable(format!("{} {}", os.id, os.version).trim()),
+        None => "no operating system recognised".to_owned(),
+    });
+    parts.push(count(report.packages.len(), "package"));
+    let _ = writeln!(out, "{}", parts.join(" · "));
+    if let Some(eol) = target.os.as_ref().and_then(|os| os.eol.as_ref()) {
+        let _ = writeln!(out, "{}", paint.dim(&format!("security support of this release ends or ended on {eol}")));
+    }
+}
+
+fn section(out: &mut String, title: &str, members: &[&Row<'_>], options: &TableOptions) {
+    let paint = Paint(options.color);
+    let _ = writeln!(out, "\n{} {}", paint.bold(&format!("{title}:")), by_severity(members.iter().map(|r| r.first.severity)));
+    let layers = members.iter().any(|r| r.first.instruction.is_some());
+    let mut rows: Vec<Vec<String>> = vec![["SEVERITY", "ID", "PACKAGE", "INSTALLED", "FIXED IN"].map(str::to_owned).to_vec()];
+    if layers && let Some(header) = rows.first_mut() {
+        header.push("BROUGHT BY".to_owned());
+    }
+    for row in members {
+        let f = row.first;
+        let fixed = match (&f.note, f.fixed.is_empty()) {
+            (Some(note), true) => format!("- ({note})"),
+            (None, true) => "-".to_owned(),
+            (_, false) => f.fixed.iter().map(|v| printable(v)).collect::<Vec<_>>().join(", "),
+        };
+        let mut cells = vec![row.severity(), printable(&f.id), cut(&row.package(), 48), cut(&printable(&f.package.version), 32), fixed];
+        if layers {
+            cells.push(cut(&printable(f.instruction.as_deref().unwrap_or("-")), 40));
+        }
+        rows.push(cells);
+    }
+    for (index, cells) in columns(&rows).into_iter().enumerate() {
+        let line: String = match (index.checked_sub(1).and_then(|i| members.get(i)), cells.split_first()) {
+            (Some(row), Some((severity, rest))) => {
+                let line = fit(&format!("{severity}{}", rest.concat()), options.width);
+                // Colour after cutting, so that the codes are never cut.
+                match line.strip_prefix(severity.as_str()) {
+                    Some(rest) => format!("{}{rest}", paint.severity(row.first.severity, severity)),
+                    None => line,
+                }
+            }
+            _ => paint.dim(&fit(&cells.concat(), options.width)),
+        };
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+fn fit(line: &str, width: Option<usize>) -> String {
+    width.map_or_else(|| line.to_owned(), |w| cut(line, w))
+}
+
+/// What an upgrade of one component fixes.
+struct Upgrade<'r> {
+    component: &'r str,
+    to: String,
+    severities: Vec<Severity>,
+}
+
+/// Upgrades by what they fix, worst first. For a component that several findings give different fixed versions for,
+/// the one that the most demanding finding needs.
+fn upgrades<'r>(rows: &'r [Row<'r>]) -> Vec<Upgrade<'r>> {
+    let mut found: BTreeMap<(&str, &str, &str), Upgrade<'r>> = BTreeMap::new();
+    for row in rows.iter().filter(|r| r.first.status == Status::Affected) {
+        let f = row.first;
+        let Some(fix) = f.fixed.first() else { continue };
+        let order = f.advisories.first().and_then(|a| crate::version::Order::of_ecosystem(&a.ecosystem));
+        let key = (f.component(), f.package.kind.purl_type(), f.package.version.as_str());
+        let entry = found.entry(key).or_insert_with(|| Upgrade { component: f.component(), to: fix.clone(), severities: Vec::new() });
+        entry.severities.push(f.severity);
+        if order.is_some_and(|o| o.compare(fix, &entry.to).is_ok_and(|c| c == std::cmp::Ordering::Greater)) {
+            entry.to.clone_from(fix);
+        }
+    }
+    let mut all: Vec<Upgrade<'r>> = found.into_values().collect();
+    all.sort_by(|a, b| {
+        let worst = |u: &Upgrade<'_>| u.severities.iter().max().copied().unwrap_or_default();
+        worst(b).cmp(&worst(a)).then(b.severities.len().cmp(&a.severities.len())).then(a.component.cmp(b.component))
+    });
+    all
+}
+
+fn advice(out: &mut String, rows: &[Row<'_>], paint: Paint) {
+    let all = upgrades(rows);
+    if all.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", paint.bold("What to do:"));
+    let lines: Vec<Vec<String>> = all
+        .iter()
+        .take(MAX_ADVICE)
+        .map(|u| {
+            let fixes = format!("fixes {}: {}", u.severities.len(), by_severity(u.severities.iter().copied()));
+            vec![format!("  upgrade {} to {}", printable(u.component), printable(&u.to)), fixes]
+        })
+        .collect();
+    for line in columns(&lines) {
+        let _ = writeln!(out, "{}", line.concat());
+    }
+    if let Some(more) = all.len().checked_sub(MAX_ADVICE).filter(|m| *m > 0) {
+        let _ = writeln!(out, "  … and {}", count(more, "more upgrade"));
+    }
+}
+
+fn foot(out: &mut String, report: &ScanReport, rows: &[Row<'_>], paint: Paint) {
+    if rows.is_empty() {
+        let _ = writeln!(out, "\nNo known vulnerability in {}.", count(report.packages.len(), "package"));
+    }
+    let ignored = report.findings.iter().filter(|f| f.ignored.is_some()).count();
+    let ruled_out = report.findings.iter().filter(|f| f.status == Status::NotAffected).count();
+    for (n, words) in [(ignored, "ignored by choice"), (ruled_out, "ruled out by a statement")] {
+        if n > 0 {
+            let _ = writeln!(out, "\n{} {words}.", count(n, "finding"));
+        }
+    }
+    if !report.unknown.is_empty() {
+        let _ = writeln!(out, "\n{}", paint.warn("Not known, so the result is incomplete:"));
+        for unknown in report.unknown.iter().take(MAX_ADVICE) {
+            let place = if unknown.path.is_empty() { String::new() } else { format!("{}: ", printable(&unknown.path)) };
+            let _ = writeln!(out, "  - {place}{}", printable(&unknown.why));
+        }
+        if let Some(more) = report.unknown.len().checked_sub(MAX_ADVICE).filter(|m| *m > 0) {
+            let _ = writeln!(out, "  … and {more} more (`--format json` lists all)");
+        }
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "\nNote: {}", printable(note));
+    }
+    let used: Vec<String> = report.database.coverage.iter().map(|c| format!("{} until {}", c.ecosystem, c.until)).collect();
+    let facts = if used.is_empty() { "none were used".to_owned() } else { used.join(", ") };
+    let _ = writeln!(out, "\n{}", paint.dim(&format!("Facts: {facts}. Database of {}; `stockade db update` renews it.", report.database.built)));
+}
