@@ -174,10 +174,10 @@ impl<'a> Firewall<'a> {
         host_links: Option<&[String]>,
         endpoints: &[EndpointRecord],
     ) -> Result<bool, NetworkError> {
-        let layer2 = match self.rules(subnet, host_links, true).commit(&self.socket) {
+        let layer2 = match self.write_rules(subnet, host_links, true) {
             Ok(()) => true,
             Err(e) if [Errno::OPNOTSUPP, Errno::AFNOSUPPORT, Errno::NOENT].into_iter().any(|n| e.is_errno(n)) => {
-                self.rules(subnet, host_links, false).commit(&self.socket)?;
+                self.write_rules(subnet, host_links, false)?;
                 false
             }
             Err(e) => return Err(e),
@@ -189,6 +189,16 @@ impl<'a> Firewall<'a> {
         elements.last_owner_wins();
         self.add_elements(&elements, layer2)?;
         Ok(layer2)
+    }
+
+    /// Tries as if there were none first: to replace rules makes the kernel wait until nobody uses the old ones.
+    fn write_rules(&self, subnet: Subnet, host_links: Option<&[String]>, layer2: bool) -> Result<(), NetworkError> {
+        match self.rules(subnet, host_links, layer2, false).commit(&self.socket) {
+            Err(e) if e.is_errno(Errno::EXIST) => {
+                self.rules(subnet, host_links, layer2, true).commit(&self.socket)
+            }
+            other => other,
+        }
     }
 
     fn add_elements(&self, elements: &Elements, layer2: bool) -> Result<(), NetworkError> {
@@ -254,13 +264,16 @@ impl<'a> Firewall<'a> {
         destroy(&[self.inet(), self.bridge()]).or_else(|_| destroy(&[self.inet()]))
     }
 
-    fn rules(&self, subnet: Subnet, host_links: Option<&[String]>, layer2: bool) -> Transaction {
+    fn rules(&self, subnet: Subnet, host_links: Option<&[String]>, layer2: bool, replace: bool) -> Transaction {
         let mut transaction = Transaction::new();
         let inet = self.inet();
         for table in [Some(inet), layer2.then(|| self.bridge())].into_iter().flatten() {
-            transaction.add_table(table);
-            transaction.delete_table(table);
-            transaction.add_table(table);
+            if replace {
+                // Adding first makes the deletion of a missing table succeed.
+                transaction.add_table(table);
+                transaction.delete_table(table);
+            }
+            transaction.create_table(table);
         }
         for set in [PUBLISHED, PUBLISHED_ON, NO_METADATA] {
             transaction.add_set(inet, &set);

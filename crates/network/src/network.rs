@@ -71,20 +71,19 @@ impl Network {
     pub fn attach(&self, attach: &Attach<'_>) -> Result<Endpoint, NetworkError> {
         check_name("container", attach.id, 128)?;
         let (ports, reserved) = reserve(attach.ports)?;
-        let _lock = self.state.lock()?;
+        let lock = self.state.lock()?;
         let setup = Setup::open(&self.config, &self.state)?;
         if let Some(old) = self.state.endpoint(attach.id).unwrap_or_default() {
-            setup.remove_endpoint(&old, true)?;
+            self.remove(&setup, &old)?;
         }
         let connected = setup.ensure().and_then(|ready| self.connect(&setup, ready, attach, ports));
-        match connected {
-            Ok(endpoint) => Ok(Endpoint { reserved, ..endpoint }),
-            Err(error) => {
-                // The first error tells why; what cannot be undone now is undone by gc.
-                let _ = self.undo(&setup, attach.id);
-                Err(error)
-            }
+        if connected.is_err() {
+            // That error tells why; what cannot be undone now is undone by gc.
+            let _ = self.undo(&setup, attach.id);
         }
+        // Before the sockets close: that may wait for others' changes of the firewall to settle.
+        drop(lock);
+        connected.map(|endpoint| Endpoint { reserved, ..endpoint })
     }
 
     fn connect(
@@ -97,9 +96,8 @@ impl Network {
         let Ready { record: mut network, bridge } = ready;
         let ip = match attach.ip {
             Some(ip) => ipam::claim(&self.state, &network, attach.id, ip).map(|()| ip)?,
-            None => ipam::allocate(&self.state, &mut network, attach.id)?,
+            None => ipam::allocate(&self.state, &network, attach.id)?,
         };
-        self.state.update_network(&network)?;
         let record = EndpointRecord {
             id: attach.id.to_owned(),
             ip,
@@ -124,25 +122,39 @@ impl Network {
 
     fn undo(&self, setup: &Setup<'_>, id: &str) -> Result<(), NetworkError> {
         match self.state.endpoint(id)? {
-            Some(record) => setup.remove_endpoint(&record, true)?,
+            Some(record) => self.remove(setup, &record)?,
             None => self.state.free_orphaned_addresses()?,
         }
         if self.state.is_empty()? { setup.destroy() } else { Ok(()) }
     }
 
+    fn remove(&self, setup: &Setup<'_>, record: &EndpointRecord) -> Result<(), NetworkError> {
+        setup.forget(record)?.map_or(Ok(()), |link| setup.delete(&link))
+    }
+
     /// Takes a container's connection away: its addresses, ports and rules are free when this returns, and with
     /// the last container the whole network is gone. Fine if there is none.
+    ///
+    /// The kernel needs some ten milliseconds to delete an interface. Others need not wait for that: a
+    /// container that starts meanwhile finds the network in place, and then it stays.
     pub fn detach(&self, id: &str) -> Result<(), NetworkError> {
         check_name("container", id, 128)?;
         if !self.state.exists() {
             return Ok(());
         }
-        let _lock = self.state.lock()?;
-        let Some(record) = self.state.endpoint(id)? else { return Ok(()) };
+        let lock = self.state.lock()?;
         let setup = Setup::open(&self.config, &self.state)?;
-        let last = self.state.endpoint_ids()?.iter().all(|other| other == id);
-        setup.remove_endpoint(&record, !last)?;
-        if last { setup.destroy() } else { Ok(()) }
+        let Some(record) = self.state.endpoint(id)? else {
+            // Nobody else would remove a network that a crash left empty.
+            return if self.state.exists() && self.state.is_empty()? { setup.destroy() } else { Ok(()) };
+        };
+        let link = setup.forget(&record)?;
+        drop(lock);
+        if let Some(link) = link {
+            setup.delete(&link)?;
+        }
+        let _lock = self.state.lock()?;
+        if self.state.exists() && self.state.is_empty()? { setup.destroy() } else { Ok(()) }
     }
 
     /// Takes away the connections of all containers whose id `live` denies, and everything in the kernel and on disk
@@ -159,7 +171,7 @@ impl Network {
                 continue;
             }
             match self.state.endpoint(&id) {
-                Ok(Some(record)) => setup.remove_endpoint(&record, true)?,
+                Ok(Some(record)) => self.remove(&setup, &record)?,
                 // Damaged or gone: its address and its interface are found below.
                 _ => self.state.remove_endpoint(&id)?,
             }
@@ -167,10 +179,10 @@ impl Network {
         }
         self.state.free_orphaned_addresses()?;
         let known = self.state.endpoints()?;
-        for name in setup.interfaces()? {
-            if !known.iter().any(|e| e.host_interface == name) {
-                setup.delete_interface(&name)?;
-                collected.interfaces.push(name);
+        for link in setup.interfaces()? {
+            if !known.iter().any(|e| e.host_interface == link.name) {
+                setup.delete(&link)?;
+                collected.interfaces.push(link.name);
             }
         }
         if known.is_empty() {
@@ -199,8 +211,9 @@ fn create_link(
     );
     match setup.route.execute(&batch) {
         // A pair of the same name has no record, else its address were taken: it is a leftover.
-        Err(e) if e.is_errno(Errno::EXIST) && setup.interfaces()?.iter().any(|n| n == host) => {
-            setup.delete_interface(host)?;
+        Err(e) if e.is_errno(Errno::EXIST) => {
+            let leftover = setup.interface(host)?.ok_or(e)?;
+            setup.delete(&leftover)?;
             setup.route.execute(&batch)?;
         }
         other => other?,

@@ -10,8 +10,10 @@ use crate::error::NetworkError;
 use crate::firewall::{Firewall, RULESET};
 use crate::forwarding;
 use crate::netlink::message::Batch;
-use crate::netlink::route::{self, Route};
+use crate::netlink::conntrack;
+use crate::netlink::route::{self, Link, Route};
 use crate::netlink::socket::Socket;
+use crate::publish::Protocol;
 use crate::resolv::HostResolver;
 use crate::setup_lock::SetupLock;
 use crate::state::{EndpointRecord, NetworkRecord, State};
@@ -31,6 +33,9 @@ const CANDIDATES: [(Ipv4Addr, u8); 7] = [
 
 /// Largest packet where the host has no way out that would tell, in bytes (Ethernet).
 const DEFAULT_MTU: u32 = 1500;
+
+/// A subnet of fewer addresses gives one away again while the kernel may still know connections of its last owner.
+const SOON_REUSED: u32 = 4096;
 
 /// The kernel side of a network.
 #[derive(Debug)]
@@ -73,7 +78,7 @@ impl<'a> Setup<'a> {
         let routes = route::routes(&self.route)?;
         let subnet = self.choose_subnet(&routes)?;
         let mtu = self.mtu_of_way_out(&routes)?;
-        let mut record = NetworkRecord { subnet, mtu, next: 0, ruleset: RULESET, layer2: true };
+        let mut record = NetworkRecord { subnet, mtu, ruleset: RULESET, layer2: true };
         // Known before it exists, so that a crash from here on is cleaned up.
         self.state.set_network(&record)?;
         let bridge = self.create_bridge(&record)?;
@@ -168,70 +173,79 @@ impl<'a> Setup<'a> {
 
     /// Removes what an earlier life of this network left in the kernel when its state directory vanished.
     fn remove_leftovers(&self) -> Result<(), NetworkError> {
-        let leftovers = self.interfaces()?;
-        for name in &leftovers {
-            self.delete_interface(name)?;
+        for link in self.interfaces()? {
+            self.delete(&link)?;
         }
         match route::link_by_name(&self.route, &self.config.bridge)? {
             Some(link) if link.kind != "bridge" => Err(NetworkError::kernel(
                 format!("create bridge `{}`: an interface of that name is there and is no bridge", link.name),
                 Errno::EXIST,
             )),
-            Some(_) => self.delete_interface(&self.config.bridge),
+            Some(link) => self.delete(&link),
             None => Ok(()),
         }
     }
 
-    /// Names of the host's ends of our veth pairs.
-    pub(crate) fn interfaces(&self) -> Result<Vec<String>, NetworkError> {
+    /// The host's ends of our veth pairs.
+    pub(crate) fn interfaces(&self) -> Result<Vec<Link>, NetworkError> {
         let ours = |name: &str| {
             let rest = name.strip_prefix(&self.config.veth_prefix);
             rest.is_some_and(|r| r.len() == 8 && r.bytes().all(|b| b.is_ascii_hexdigit()))
         };
         let links = route::links(&self.route)?;
-        Ok(links.into_iter().filter(|l| l.kind == "veth" && ours(&l.name)).map(|l| l.name).collect())
+        Ok(links.into_iter().filter(|l| l.kind == "veth" && ours(&l.name)).collect())
     }
 
-    /// Deletes an interface; fine if there is none.
-    pub(crate) fn delete_interface(&self, name: &str) -> Result<(), NetworkError> {
+    /// The host's end of one veth pair, if it is there.
+    pub(crate) fn interface(&self, name: &str) -> Result<Option<Link>, NetworkError> {
+        Ok(route::link_by_name(&self.route, name)?.filter(|l| l.kind == "veth"))
+    }
+
+    /// Deletes an interface; fine if it is gone. The kernel takes some ten milliseconds for that.
+    pub(crate) fn delete(&self, link: &Link) -> Result<(), NetworkError> {
         let mut batch = Batch::default();
-        route::delete_link(&mut batch, name);
+        route::delete_link(&mut batch, link);
         match self.route.execute(&batch) {
             Err(e) if e.is_errno(Errno::NODEV) => Ok(()),
             other => other,
         }
     }
 
-    /// Takes an endpoint out of the kernel and out of the state. `rules`: whether its elements need care, which
-    /// they do not if all rules go next.
-    pub(crate) fn remove_endpoint(&self, endpoint: &EndpointRecord, rules: bool) -> Result<(), NetworkError> {
+    /// Takes an endpoint out of the rules and out of the state. What is left is its interface, which is returned
+    /// for the caller to delete.
+    pub(crate) fn forget(&self, endpoint: &EndpointRecord) -> Result<Option<Link>, NetworkError> {
         let record = self.state.network().unwrap_or_default();
         let intact = match &record {
-            Some(record) if rules => self.firewall.remove(endpoint, record.layer2)?,
-            _ => true,
+            Some(record) => self.firewall.remove(endpoint, record.layer2)?,
+            None => true,
         };
-        self.delete_interface(&endpoint.host_interface)?;
         self.state.remove_endpoint(&endpoint.id)?;
         self.state.free_address(endpoint.ip)?;
-        if let (false, Some(record)) = (intact, record) {
+        if let (false, Some(record)) = (intact, &record) {
             // The record is gone, so its elements are too.
-            self.write_rules(&record)?;
+            self.write_rules(record)?;
         }
-        self.forget_connections(endpoint)
-    }
-
-    fn forget_connections(&self, endpoint: &EndpointRecord) -> Result<(), NetworkError> {
-        crate::netlink::conntrack::forget(self.firewall.socket(), endpoint.ip)
+        if record.is_some_and(|r| leads_on(&r, endpoint)) {
+            conntrack::forget(self.firewall.socket(), endpoint.ip)?;
+        }
+        self.interface(&endpoint.host_interface)
     }
 
     /// Removes the network with all that it changed on the host. There are no endpoints any more.
     pub(crate) fn destroy(&self) -> Result<(), NetworkError> {
         let _alone = SetupLock::take();
-        self.delete_interface(&self.config.bridge)?;
+        self.remove_leftovers()?;
         self.firewall.destroy()?;
         if !self.state.others_exist() {
             forwarding::restore(self.state, self.config, self.firewall.socket())?;
         }
         self.state.clear()
     }
+}
+
+/// Whether tracked connections of a dead container could lead somebody astray: UDP clients that go on sending
+/// to its port of the host, or anybody once its address is given away again, which takes long in a large subnet.
+/// To look for them costs the kernel a walk through its whole table, about ten milliseconds.
+fn leads_on(network: &NetworkRecord, endpoint: &EndpointRecord) -> bool {
+    network.subnet.capacity() < SOON_REUSED || endpoint.ports.iter().any(|p| p.protocol == Protocol::Udp)
 }

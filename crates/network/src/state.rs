@@ -3,7 +3,8 @@
 //! ```text
 //! <run>/network/lock                      held by whoever changes anything below
 //! <run>/network/forwarding.json           present while we have switched IP forwarding on
-//! <run>/network/<name>/network.json       subnet, address cursor
+//! <run>/network/<name>.next               index of the address to try next
+//! <run>/network/<name>/network.json       subnet
 //! <run>/network/<name>/addresses/<ip>     one a taken address; holds the endpoint's id
 //! <run>/network/<name>/endpoints/<id>.json
 //! <root>/network/<name>.json              the subnet used last
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use stockade_durable::{Lock, create_private_dir, write, write_volatile};
+use stockade_durable::{Lock, create_private_dir, write_volatile};
 
 use crate::address::{MacAddress, Subnet};
 use crate::endpoint::Published;
@@ -31,8 +32,6 @@ pub(crate) struct NetworkRecord {
     pub(crate) subnet: Subnet,
     /// Largest packet in bytes.
     pub(crate) mtu: u32,
-    /// Index of the address to try next: addresses are handed out in turn, so that one just freed rests.
-    pub(crate) next: u32,
     /// Version of the rules in the kernel; another one means that they are written anew.
     pub(crate) ruleset: u32,
     /// Whether frames on the bridge are checked for false senders.
@@ -77,6 +76,8 @@ pub(crate) struct State {
     base: PathBuf,
     /// `<run>/network/<name>`
     dir: PathBuf,
+    /// `<run>/network/<name>.next`
+    next: PathBuf,
     /// `<root>/network/<name>.json`
     remembered: PathBuf,
 }
@@ -84,7 +85,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(run_dir: &Path, root_dir: &Path, name: &str) -> State {
         let base = run_dir.join("network");
-        State { dir: base.join(name), base, remembered: root_dir.join("network").join(format!("{name}.json")) }
+        State { dir: base.join(name), next: base.join(format!("{name}.next")), base, remembered: root_dir.join("network").join(format!("{name}.json")) }
     }
 
     /// Takes the lock that every change needs.
@@ -174,6 +175,17 @@ impl State {
         tolerate_missing(fs::remove_file(&path), "remove", &path)
     }
 
+    /// Index of the address to try next; 0 where nothing is known.
+    pub(crate) fn next_index(&self) -> u32 {
+        fs::read_to_string(&self.next).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Remembers the index to try next, even when the network has gone. It is advice only: written in place,
+    /// and a failure means that an address is used again sooner.
+    pub(crate) fn set_next_index(&self, index: u32) {
+        let _ = fs::write(&self.next, format!("{index:<10}\n"));
+    }
+
     /// Frees addresses whose endpoint has no record, or a record of another address.
     pub(crate) fn free_orphaned_addresses(&self) -> Result<(), NetworkError> {
         for name in list(&self.dir.join("addresses"))? {
@@ -218,7 +230,8 @@ impl State {
         if let (Some(dir), Ok(json)) = (self.remembered.parent(), serde_json::to_vec(&Remembered { subnet }))
             && create_private_dir(dir).is_ok()
         {
-            let _ = write(&self.remembered, &json, 0o600);
+            // Not worth waiting for the disk: after a power cut another free subnet does as well.
+            let _ = write_volatile(&self.remembered, &json, 0o600);
         }
     }
 }

@@ -256,12 +256,10 @@ pub(crate) fn link_up(batch: &mut Batch, what: impl Into<String>, index: u32) {
     batch.request(what, SETLINK, ACK, |w| w.raw(&link_header(index, IFF_UP, IFF_UP)));
 }
 
-/// Deletes a link; a veth's other end goes with it.
-pub(crate) fn delete_link(batch: &mut Batch, name: &str) {
-    batch.request(format!("delete interface `{name}`"), DELLINK, ACK, |w| {
-        w.raw(&link_header(0, 0, 0));
-        w.text(IFLA_IFNAME, name);
-    });
+/// Deletes a link; a veth's other end goes with it. By index, which is never used twice: a name may already be
+/// somebody else's.
+pub(crate) fn delete_link(batch: &mut Batch, link: &Link) {
+    batch.request(format!("delete interface `{}`", link.name), DELLINK, ACK, |w| w.raw(&link_header(link.index, 0, 0)));
 }
 
 /// Gives a link an address.

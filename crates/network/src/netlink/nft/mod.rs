@@ -7,7 +7,7 @@ mod set;
 pub(crate) use rule::{Rule, Verdict};
 pub(crate) use set::{DataType, Element, Set, interface_field};
 
-use super::message::{APPEND, Batch, CREATE, DUMP, text_of};
+use super::message::{APPEND, Batch, CREATE, DUMP, EXCL, text_of};
 use super::socket::Socket;
 use crate::error::NetworkError;
 
@@ -90,7 +90,16 @@ impl Transaction {
 
     /// Makes sure that the table exists.
     pub(crate) fn add_table(&mut self, table: Table<'_>) {
-        self.batch.request(format!("create nftables table `{}`", table.name), NEWTABLE, CREATE, |w| {
+        self.table(table, CREATE);
+    }
+
+    /// Creates the table, which must not exist.
+    pub(crate) fn create_table(&mut self, table: Table<'_>) {
+        self.table(table, CREATE | EXCL);
+    }
+
+    fn table(&mut self, table: Table<'_>, flags: u16) {
+        self.batch.request(format!("create nftables table `{}`", table.name), NEWTABLE, flags, |w| {
             w.raw(&header(table.family as u8, 0));
             w.text(NFTA_TABLE_NAME, table.name);
             w.be32(NFTA_TABLE_FLAGS, 0);
