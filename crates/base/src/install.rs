@@ -40,7 +40,7 @@ pub fn install(
 ) -> Result<Vec<Unpacked>, BaseError> {
     let missing = |c: &&Candidate| !client.is_cached(expected(c));
     let download: u64 = packages.iter().filter(missing).map(|c| c.size).sum();
-    progress.phase(Phase::Download, Some(download));
+    let mut meter = Meter::begin(progress, download, packages.len());
     // The largest first: no thread is left with one at the end.
     let mut order: Vec<usize> = (0..packages.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(packages.get(*i).map_or(0, |c| c.size)));
@@ -90,8 +90,9 @@ pub fn install(
         drop(events);
         for event in received {
             match event {
-                Event::Bytes(n) => progress.advance(n),
+                Event::Bytes(n) => meter.bytes(n),
                 Event::Unpacked(i, unpacked) => {
+                    meter.unpacked();
                     if let Some(slot) = out.get_mut(i) {
                         *slot = Some(*unpacked);
                     }
@@ -104,11 +105,52 @@ pub fn install(
         return Err(e);
     }
     let mut out: Vec<Unpacked> = out.into_iter().flatten().collect();
-    progress.phase(Phase::Unpack, Some(packages.len() as u64));
-    progress.advance(out.len() as u64);
     settle_conflicts(packages, &mut out, client, root, slim)?;
     apply_directories(root, &out)?;
     Ok(out)
+}
+
+/// Shows downloading until all bytes are here, then unpacking, although both happen at once.
+struct Meter<'p> {
+    progress: &'p mut dyn Progress,
+    bytes_left: u64,
+    unpacked: u64,
+    packages: u64,
+}
+
+impl Meter<'_> {
+    fn begin(progress: &mut dyn Progress, bytes: u64, packages: usize) -> Meter<'_> {
+        let mut meter = Meter { progress, bytes_left: bytes, unpacked: 0, packages: packages as u64 };
+        match bytes {
+            0 => meter.show_unpacking(),
+            bytes => meter.progress.phase(Phase::Download, Some(bytes)),
+        }
+        meter
+    }
+
+    fn show_unpacking(&mut self) {
+        self.progress.phase(Phase::Unpack, Some(self.packages));
+        self.progress.advance(self.unpacked);
+    }
+
+    fn bytes(&mut self, n: u64) {
+        // A file that had to be fetched twice counts more bytes than it has.
+        let n = n.min(self.bytes_left);
+        if n > 0 {
+            self.progress.advance(n);
+            self.bytes_left -= n;
+            if self.bytes_left == 0 {
+                self.show_unpacking();
+            }
+        }
+    }
+
+    fn unpacked(&mut self) {
+        self.unpacked += 1;
+        if self.bytes_left == 0 {
+            self.progress.advance(1);
+        }
+    }
 }
 
 fn next(queue: &Mutex<std::vec::IntoIter<usize>>, stop: &AtomicBool) -> Option<usize> {

@@ -158,11 +158,16 @@ pub(crate) fn primary_may_sign(key: &SignedPublicKey, made: i64, now: i64) -> Re
         };
         user.signatures.iter().filter(own)
     });
-    let newest = direct.chain(users).max_by_key(|s| s.created().map(|t| t.as_secs()));
-    let Some(newest) = newest else {
+    // Direct signatures mostly name who else may revoke, and then say nothing about the key's life: of them, the newest
+    // that does counts, besides the newest one over a name.
+    let made_at = |s: &&Signature| s.created().map(|t| t.as_secs());
+    let lives = direct.clone().filter(|s| s.key_expiration_time().is_some()).max_by_key(made_at);
+    let newest: Vec<&Signature> = users.max_by_key(made_at).into_iter().chain(lives).collect();
+    if newest.is_empty() && direct.count() == 0 {
         return Err(format!("key {} has no valid signature of itself", fingerprint(key)));
-    };
-    within_life(&fingerprint(key), i64::from(key.created_at().as_secs()), newest, made, now)
+    }
+    let created = i64::from(key.created_at().as_secs());
+    newest.into_iter().try_for_each(|s| within_life(&fingerprint(key), created, s, made, now))
 }
 
 /// Checks that a subkey is bound to its primary key for signing, and alive at the times `made` and `now`.

@@ -75,7 +75,7 @@ pub struct Mirror {
     pub origin: MirrorOrigin,
     /// Who chose `security`.
     pub security_origin: MirrorOrigin,
-    /// Proxy for http addresses from the host's apt configuration or the environment.
+    /// Proxy to reach `archive`, from the host's apt configuration or the environment.
     pub proxy: Option<String>,
     /// Whether an expired `Valid-Until` is an error. Off for snapshots, and where the host's own apt has been told so
     /// for this very mirror.
@@ -106,7 +106,6 @@ pub fn resolve_mirror(
     host_root: &Path,
 ) -> Result<Mirror, BaseError> {
     let apt = read_apt(host_root);
-    let proxy = apt.proxy.clone().or_else(|| proxy_from(environment));
     let set = |name: &str| environment(name).filter(|v| !v.trim().is_empty());
     let mut mirror = match name.distro {
         Distro::Debian => {
@@ -124,7 +123,7 @@ pub fn resolve_mirror(
             .or_else(|| from_apt(&apt, Distro::Debian, &name.suite, true))
             .or_else(|| security_beside(&archive, &origin))
             .unwrap_or((DEFAULT_DEBIAN_SECURITY.into(), MirrorOrigin::Default));
-            Mirror { archive, security, origin, security_origin, proxy, check_valid_until: true }
+            Mirror { archive, security, origin, security_origin, proxy: None, check_valid_until: true }
         }
         Distro::Ubuntu => {
             let default = if matches!(architecture, "amd64" | "i386") { DEFAULT_UBUNTU } else { DEFAULT_UBUNTU_PORTS };
@@ -137,7 +136,7 @@ pub fn resolve_mirror(
             .unwrap_or((default.into(), MirrorOrigin::Default));
             // Ubuntu's archive and all of its mirrors carry the security pocket too.
             let (security, security_origin) = (archive.clone(), origin.clone());
-            Mirror { archive, security, origin, security_origin, proxy, check_valid_until: true }
+            Mirror { archive, security, origin, security_origin, proxy: None, check_valid_until: true }
         }
     };
     apply_snapshot(name, &mut mirror);
@@ -146,6 +145,7 @@ pub fn resolve_mirror(
     }
     clean(&mut mirror.archive, &mirror.origin)?;
     clean(&mut mirror.security, &mirror.security_origin)?;
+    mirror.proxy = proxy_for(&mirror.archive, &apt, environment);
     Ok(mirror)
 }
 
@@ -204,9 +204,31 @@ fn clean(address: &mut String, origin: &MirrorOrigin) -> Result<(), BaseError> {
     Ok(())
 }
 
-fn proxy_from(environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+/// As apt does: its own setting first (which may be "DIRECT"), then the environment, unless `no_proxy` names the host.
+fn proxy_for(address: &str, apt: &AptSettings, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let https = address.starts_with("https://");
+    let configured = if https { apt.https_proxy.as_ref().or(apt.proxy.as_ref()) } else { apt.proxy.as_ref() };
+    if let Some(proxy) = configured {
+        return (!proxy.eq_ignore_ascii_case("direct")).then(|| proxy.clone());
+    }
+    let set = |name: &str| environment(name).filter(|v| !v.trim().is_empty());
     // Upper-case HTTP_PROXY is not read: a web server's CGI variables could set it (httpoxy).
-    environment("http_proxy").filter(|v| !v.trim().is_empty())
+    let proxy = if https { set("https_proxy").or_else(|| set("HTTPS_PROXY")) } else { set("http_proxy") };
+    let exempt = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
+    let host = host_of(address);
+    let is_exempt = exempt
+        .split(',')
+        .map(|e| e.trim().trim_start_matches('.'))
+        .any(|e| e == "*" || (!e.is_empty() && (host == e || host.ends_with(&format!(".{e}")))));
+    proxy.filter(|_| !is_exempt)
+}
+
+/// Host name of an address, without user, port and path.
+fn host_of(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or("");
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
 #[cfg(test)]

@@ -123,3 +123,6 @@ fn issuer(signature: &Signature) -> String {
     }
     signature.issuer_key_id().first().map_or("an unnamed key".into(), |id| id.to_string().to_uppercase())
 }
+
+#[cfg(test)]
+mod tests;

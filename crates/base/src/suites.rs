@@ -21,8 +21,9 @@ pub struct Suite {
     pub updates: bool,
     /// Last day of security support by the distribution itself (long-term support included), `YYYY-MM-DD`.
     pub end_of_life: Option<&'static str>,
-    /// Whether `/bin`, `/sbin`, `/lib*` are links into `/usr` that the bootstrap makes (later suites ship them).
-    pub make_usr_links: bool,
+    /// Whether the suite's systems also have `/lib32` and `/libx32` as links into `/usr`, besides `/bin`, `/sbin`,
+    /// `/lib` and `/lib64`. Later suites have no packages for them.
+    pub extra_usr_links: bool,
 }
 
 /// Every suite that can be built, newest first within a distribution.
@@ -35,7 +36,7 @@ pub const SUITES: &[Suite] = &[
         security: None,
         updates: false,
         end_of_life: None,
-        make_usr_links: true,
+        extra_usr_links: false,
     },
     Suite {
         distro: Distro::Debian,
@@ -45,7 +46,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("forky-security"),
         updates: true,
         end_of_life: None,
-        make_usr_links: true,
+        extra_usr_links: false,
     },
     Suite {
         distro: Distro::Debian,
@@ -55,7 +56,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("trixie-security"),
         updates: true,
         end_of_life: Some("2030-06-30"),
-        make_usr_links: true,
+        extra_usr_links: false,
     },
     Suite {
         distro: Distro::Debian,
@@ -65,7 +66,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("bookworm-security"),
         updates: true,
         end_of_life: Some("2028-06-30"),
-        make_usr_links: true,
+        extra_usr_links: false,
     },
     Suite {
         distro: Distro::Debian,
@@ -75,7 +76,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("bullseye-security"),
         updates: true,
         end_of_life: Some("2026-08-31"),
-        make_usr_links: true,
+        extra_usr_links: true,
     },
     Suite {
         distro: Distro::Ubuntu,
@@ -85,7 +86,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("resolute-security"),
         updates: true,
         end_of_life: Some("2031-05-31"),
-        make_usr_links: true,
+        extra_usr_links: false,
     },
     Suite {
         distro: Distro::Ubuntu,
@@ -95,7 +96,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("noble-security"),
         updates: true,
         end_of_life: Some("2029-05-31"),
-        make_usr_links: true,
+        extra_usr_links: false,
     },
     Suite {
         distro: Distro::Ubuntu,
@@ -105,7 +106,7 @@ pub const SUITES: &[Suite] = &[
         security: Some("jammy-security"),
         updates: true,
         end_of_life: Some("2027-06-01"),
-        make_usr_links: true,
+        extra_usr_links: true,
     },
 ];
 

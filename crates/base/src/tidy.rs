@@ -9,23 +9,22 @@ use crate::name::Distro;
 use crate::root::Root;
 use crate::suites::Suite;
 
-/// Links that a merged-/usr system has. `lib32` and `libx32` only where the architecture has them: a package for a
-/// foreign architecture would otherwise make real directories of them.
-fn usr_links(arch: &str) -> &'static [&'static str] {
-    match arch {
-        "amd64" => &["bin", "sbin", "lib", "lib32", "lib64", "libx32"],
-        "i386" => &["bin", "sbin", "lib", "lib64", "libx32"],
-        "ppc64el" | "s390x" => &["bin", "sbin", "lib", "lib64"],
-        _ => &["bin", "sbin", "lib"],
+/// Links into `/usr` that a system of this suite and architecture has. All suites that we know are merged; the newest
+/// ship these links in `base-files`, where they come to the same.
+fn usr_links(suite: &Suite, arch: &str) -> Vec<&'static str> {
+    let mut links = vec!["bin", "sbin", "lib"];
+    if matches!(arch, "amd64" | "ppc64el") {
+        links.push("lib64");
     }
+    if suite.extra_usr_links && arch == "amd64" {
+        links.extend(["lib32", "libx32"]);
+    }
+    links
 }
 
 /// Before unpacking: the links into `/usr`, and the directories behind them.
 pub fn prepare(root: &Root, suite: &Suite, arch: &str) -> Result<(), BaseError> {
-    if !suite.make_usr_links {
-        return Ok(());
-    }
-    for name in usr_links(arch) {
+    for name in usr_links(suite, arch) {
         let make = || -> std::io::Result<()> {
             let target = format!("usr/{name}");
             root.open_dir(Path::new(&target))?;
@@ -71,12 +70,12 @@ pub fn before_configure(root: &Root, slim: bool) -> Result<(), BaseError> {
 }
 
 const APT_CONF: &str = "\
-// Layers of an image are kept for long: no package stays in the cache once it is installed,
-// and the lists are small.
+// Layers of an image are kept for long: no package stays in the cache once it is installed, nor does the package
+// cache; until then it saves `apt-get install` the time that `apt-get update` before it took to make it.
 APT::Keep-Downloaded-Packages \"false\";
-DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb || true\"; };
-Dir::Cache::pkgcache \"\";
+DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true\"; };
 Dir::Cache::srcpkgcache \"\";
+// The lists are kept small, without translations of package descriptions.
 Acquire::GzipIndexes \"true\";
 Acquire::Languages \"none\";
 // A package that is only suggested is not a reason to keep another one.
@@ -146,16 +145,10 @@ pub fn finish(root: &Root, date: i64) -> Result<(), BaseError> {
     for dir in EMPTIED {
         let report = || BaseError::io("empty", &root.path);
         for name in root.list(dir).map_err(report())? {
-            // Locks of dpkg and apt belong to directories that packages ship.
             root.remove(&format!("{dir}/{}", name.to_string_lossy())).map_err(report())?;
         }
     }
-    for dir in ["var/lib/apt/lists/partial", "var/cache/apt/archives/partial"] {
-        root.open_dir(Path::new(dir)).map_err(BaseError::io("create", &root.path.join(dir)))?;
-    }
-    for path in ["etc/shadow", "etc/shadow-"] {
-        fix_password_dates(root, path, date)?;
-    }
+    fix_password_dates(root, "etc/shadow", date)?;
     root.clamp_times(date).map_err(BaseError::io("set the times in", &root.path))
 }
 

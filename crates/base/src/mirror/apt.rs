@@ -54,8 +54,10 @@ fn looks_like_snapshot_time(part: &str) -> bool {
 pub struct AptSettings {
     /// `deb` sources, in the order in which apt reads them.
     pub sources: Vec<Source>,
-    /// `Acquire::http::Proxy`, if set and not "DIRECT".
+    /// `Acquire::http::Proxy`, if set; may be "DIRECT".
     pub proxy: Option<String>,
+    /// `Acquire::https::Proxy`, likewise.
+    pub https_proxy: Option<String>,
     /// `Acquire::Check-Valid-Until`.
     pub check_valid_until: bool,
 }
@@ -83,11 +85,12 @@ pub fn read_apt(host_root: &Path) -> AptSettings {
             parse_conf(&text, &mut options);
         }
     }
-    let proxy = options.get("acquire::http::proxy").filter(|p| !p.is_empty() && !p.eq_ignore_ascii_case("direct"));
+    let proxy = |key: &str| options.get(key).filter(|p| !p.is_empty() && *p != "false").cloned();
     let no = ["false", "no", "0", "off", "without", "disable"];
     AptSettings {
         sources,
-        proxy: proxy.cloned(),
+        proxy: proxy("acquire::http::proxy"),
+        https_proxy: proxy("acquire::https::proxy"),
         check_valid_until: !options.get("acquire::check-valid-until").is_some_and(|v| no.contains(&v.as_str())),
     }
 }

@@ -98,6 +98,25 @@ fn proxy_and_validity_come_from_the_hosts_apt() {
 }
 
 #[test]
+fn the_environments_proxy_is_used_unless_no_proxy_names_the_host() {
+    let host = host(&[]);
+    let proxy = |address: &str, no_proxy: &str| {
+        let choice = MirrorChoice { flag: Some(address.into()), ..MirrorChoice::default() };
+        let environment = |n: &str| match n {
+            "http_proxy" => Some("http://plain.example:1".to_owned()),
+            "https_proxy" => Some("http://secure.example:2".to_owned()),
+            "no_proxy" => Some(no_proxy.to_owned()),
+            _ => None,
+        };
+        resolve_mirror(&name("debian"), "amd64", &choice, &environment, host.path()).unwrap().proxy
+    };
+    assert_eq!(proxy("http://a.example/debian", "").as_deref(), Some("http://plain.example:1"));
+    assert_eq!(proxy("https://a.example/debian", "b.example").as_deref(), Some("http://secure.example:2"));
+    assert_eq!(proxy("http://me:x@a.example:80/debian", "b, .example"), None);
+    assert_eq!(proxy("http://a.example/debian", "*"), None);
+}
+
+#[test]
 fn a_day_means_the_snapshot_service() {
     let host = host(&[]);
     let resolve = |choice: &MirrorChoice| {
