@@ -189,7 +189,7 @@ fn clamp_dir(dir: &OwnedFd, limit: i64) -> io::Result<()> {
 /// Returns whether it is a directory.
 fn clamp_one(dir: impl AsFd, name: &OsStr, limit: i64) -> io::Result<bool> {
     let stat = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if i64::from(stat.st_mtime) > limit {
+    if stat.st_mtime > limit {
         rustix::fs::utimensat(&dir, name, &times(limit), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())

@@ -131,8 +131,7 @@ const LEFTOVERS: &[&str] = &[
 ];
 
 /// Directories whose content goes, and which stay.
-const EMPTIED: &[&str] =
-    &["dev", "proc", "run", "sys", "tmp", "var/cache/apt", "var/lib/apt/lists", "var/log/apt", "var/tmp"];
+const EMPTIED: &[&str] = &["dev", "proc", "run", "sys", "tmp", "var/tmp"];
 
 /// Largest file that is rewritten here, in bytes.
 const MAX_SMALL_FILE: u64 = 1 << 20;

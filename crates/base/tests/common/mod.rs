@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test file uses a part")]
 //! A runner for tests: `unshare` and `chroot` of the machine, no confinement worth the name.
 
 use std::path::Path;
@@ -25,6 +26,11 @@ impl ConfigureRunner for UnshareRunner {
         let status = command.status()?;
         Ok(status.code().unwrap_or(128))
     }
+}
+
+/// A directory in memory where there is one: dpkg syncs to disk hundreds of times, which says nothing here.
+pub fn scratch() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
 
 /// Whether this process may build a root; says why not.
