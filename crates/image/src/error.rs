@@ -202,15 +202,10 @@ impl ImageError {
     }
 }
 
-/// Carries an error of this room through an interface that knows only [`io::Error`].
+/// Carries an error of this room through an interface that knows only [`io::Error`]; `ImageError::io` takes it out again.
 impl From<ImageError> for io::Error {
     fn from(error: ImageError) -> io::Error {
-        match error {
-            ImageError::Io { source, .. } | ImageError::NoSpace { source, .. } if source.raw_os_error().is_some() => {
-                source
-            }
-            other => io::Error::other(other),
-        }
+        io::Error::other(error)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod error;
 pub mod layer;
 pub mod reference;
 pub mod store;
+pub mod tar;
 
 pub use archive::Format;
 pub use config::{ContainerConfig, Descriptor, History, ImageConfig, Manifest, Platform, RootFs};

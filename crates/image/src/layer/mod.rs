@@ -1,23 +1,64 @@
 //! Layers: tar streams that describe changes to a file system.
+//!
+//! [`unpack`] turns one into a directory that overlayfs can use as a lower layer; [`pack`] turns an overlay's upper
+//! directory back into a tar, the same bytes for the same content. [`sink`] hashes and compresses behind the packer.
 
-use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+mod dirs;
+mod ingest;
+mod pack;
+mod reader;
+mod remove;
+mod sink;
+mod unpack;
+mod whiteout;
+mod xattrs;
 
-use crate::error::{ImageError, Result};
+pub(crate) use dirs::CleanPath;
+pub(crate) use ingest::{Ingested, Keep, ingest};
+pub use pack::{PackOptions, PackReport, PlainTarget, Target, pack};
+pub use reader::{Compression, LayerReader};
+pub(crate) use remove::remove_tree;
+pub(crate) use sink::{HashingReader, HashingWriter, LayerSink};
+pub use unpack::unpack;
+pub(crate) use unpack::unpack_tar;
 
-/// Bounds on what one layer may hold. A layer beyond one fails with [`ImageError::OverLimit`].
+/// Most entries of one layer. The largest images in common use hold some 300,000; each entry costs the unpacker
+/// up to its path's length in memory.
+pub const MAX_ENTRIES: u64 = 1 << 20;
+/// Most bytes of file content in one layer: 256 GiB. Images of machine-learning models reach tens of gigabytes.
+pub const MAX_TOTAL_BYTES: u64 = 1 << 38;
+/// Longest path and longest link target: the kernel's `PATH_MAX`.
+pub const MAX_PATH_BYTES: u64 = 4096;
+/// Deepest path. Removal and packing hold one open directory for each level, within the usual 1024 descriptors.
+pub const MAX_DEPTH: u64 = 256;
+/// Largest extended header of one entry: what Go's reader accepts (1 MiB), so docker reads no more than we do.
+pub const MAX_PAX_BYTES: u64 = 1 << 20;
+
+/// Bounds on what one layer may hold. A layer beyond one fails with [`crate::ImageError::OverLimit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries in the tar.
+    /// Entries in the tar ([`MAX_ENTRIES`]).
     pub entries: u64,
-    /// Bytes of file content, holes of sparse files included.
+    /// Bytes of file content, holes of sparse files included ([`MAX_TOTAL_BYTES`]).
     pub total_bytes: u64,
-    /// Bytes of one path.
+    /// Bytes of one path ([`MAX_PATH_BYTES`]).
     pub path_bytes: u64,
-    /// Directory levels of one path.
+    /// Directory levels of one path ([`MAX_DEPTH`]).
     pub depth: u64,
-    /// Bytes of the extended header of one entry.
+    /// Bytes of the extended header of one entry ([`MAX_PAX_BYTES`]).
     pub pax_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            entries: MAX_ENTRIES,
+            total_bytes: MAX_TOTAL_BYTES,
+            path_bytes: MAX_PATH_BYTES,
+            depth: MAX_DEPTH,
+            pax_bytes: MAX_PAX_BYTES,
+        }
+    }
 }
 
 /// What happens with block and character devices.
@@ -56,6 +97,9 @@ pub struct UnpackOptions {
     pub whiteouts: Whiteouts,
     /// Leave owners as the calling user instead of setting those in the tar (for use without root).
     pub ignore_owners: bool,
+    /// A directory entry whose name is a symbolic link to a directory in the root keeps the link (as `dpkg` does),
+    /// where docker replaces the link by a directory.
+    pub keep_directory_links: bool,
 }
 
 /// What an unpack did.
@@ -67,6 +111,8 @@ pub struct UnpackReport {
     pub bytes: u64,
     /// Whiteouts and opaque markers.
     pub whiteouts: u64,
+    /// The root itself is opaque: nothing of lower layers is to be seen.
+    pub root_opaque: bool,
     /// Device nodes that were left out, by policy.
     pub devices_skipped: u64,
     /// Extended attributes that were left out: not `user.*` and not `security.capability`, or not supported there.
@@ -75,34 +121,15 @@ pub struct UnpackReport {
     pub notes: Vec<String>,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { entries: 1 << 20, total_bytes: 1 << 38, path_bytes: 4096, depth: 256, pax_bytes: 1 << 20 }
-    }
-}
+/// Prefix of a whiteout's name (OCI image-spec, "Whiteouts").
+pub(crate) const WHITEOUT_PREFIX: &[u8] = b".wh.";
+/// Prefix of names that old union file systems kept for themselves.
+pub(crate) const WHITEOUT_META: &[u8] = b".wh..wh.";
+/// Name of the marker that hides all of a directory's lower content.
+pub(crate) const WHITEOUT_OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Unpacks a layer tar (plain, gzip or zstd, told by its first bytes) beneath `root`. Nothing outside `root` is
-/// touched, whatever the tar says.
-pub fn unpack(reader: impl Read + Send, root: BorrowedFd<'_>, options: &UnpackOptions) -> Result<UnpackReport> {
-    let _ = (LayerReader::new(reader)?, root, options);
-    Err(ImageError::Unsupported { what: "unpack".into(), reason: "not yet".into() })
-}
-
-/// The uncompressed bytes of a stream that is gzip, zstd or plain, told by its first bytes.
-pub struct LayerReader<'r> {
-    inner: Box<dyn Read + Send + 'r>,
-}
-
-impl<'r> LayerReader<'r> {
-    /// Reads the first bytes and chooses.
-    pub fn new<R: Read + Send + 'r>(reader: R) -> Result<LayerReader<'r>> {
-        let _ = reader;
-        Ok(LayerReader { inner: Box::new(io::empty()) })
-    }
-}
-
-impl Read for LayerReader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
-    }
+/// Whether an extended attribute belongs into a layer: file capabilities and what users set. Overlayfs's private
+/// attributes, security labels of this machine and access control lists (docker drops them too) do not.
+pub(crate) fn xattr_belongs(name: &[u8]) -> bool {
+    name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }

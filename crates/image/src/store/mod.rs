@@ -1,310 +1,124 @@
 //! The image store on disk.
+//!
+//! ```text
+//! <root>/image/oci-layout, index.json, blobs/sha256/<digest>   an OCI image layout: the truth about images
+//! <root>/layers/<diff id>/fs, meta.json                        unpacked layers, lower directories of overlay mounts
+//! <root>/leases/<holder>                                       images that containers use
+//! <root>/cache/<digest of key>                                 the builder's cache
+//! <root>/sessions/<id>, tmp/<id>/                              what running processes are doing
+//! <root>/locks/collect, locks/index
+//! ```
+//!
+//! **Crash safety.** An image is made in this order: blobs and layers are written under `tmp/`, synced, renamed to
+//! their places; the directories are synced; `index.json` is replaced atomically. Removal goes the other way: first
+//! the index, then layers, then blobs. At every instant, what the index refers to is complete; what a crash leaves is
+//! content that nothing refers to, which [`Store::prune`] collects, and unfinished files, which the next
+//! [`Store::open`] sweeps.
+//!
+//! **Concurrency.** Readers take no lock. The index is changed under `locks/index`. Whoever publishes content first
+//! writes its digest to the session's file (a *pin*) with `locks/collect` shared; whoever deletes content holds
+//! `locks/collect` alone and spares all pins of living sessions. So two builds, a removal and a prune can run at once.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use stockade_durable::create_private_dir;
 
-use crate::archive::Format;
-use crate::config::{Descriptor, ImageConfig, Manifest};
-use crate::digest::Digest;
-use crate::error::{ImageError, Result};
-use crate::layer::LayerReader;
-use crate::reference::Reference;
+mod blobs;
+mod cache;
+mod collect;
+mod history;
+mod images;
+pub(crate) mod index;
+mod layers;
+mod leases;
+mod locks;
+mod session;
+mod verify;
 
-/// The image store. Cheap to open; several processes may use one root at the same time.
+pub use blobs::{BlobInfo, MAX_DOCUMENT_BYTES};
+pub use cache::CacheEntry;
+pub use collect::{Pruned, Removed};
+pub use history::HistoryEntry;
+pub use images::{Image, host_architecture};
+pub(crate) use images::{choose_platform, is_index, parse_manifest, to_json};
+pub(crate) use layers::descriptor;
+pub use layers::{Layer, LayerOptions, LayerSource};
+pub use leases::Lease;
+pub use session::Staging;
+pub use verify::Damage;
+
+use crate::error::Result;
+use index::Index;
+use locks::IndexLock;
+use session::Session;
+pub(crate) use session::StagedFile;
+
+/// Directories of a store, relative to its root.
+const DIRS: [&str; 6] = ["layers", "leases", "cache", "sessions", "tmp", "locks"];
+/// Content of the file that makes a directory an OCI image layout (image-spec, "oci-layout file").
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// The image store. Cheap to open; several processes may use one root at the same time. Content that was made through
+/// a value is not collected while the value lives, even if no image refers to it yet.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    session: Mutex<Option<Arc<Session>>>,
 }
 
-/// An image of the store, with what its documents say.
-#[derive(Debug, Clone)]
-pub struct Image {
-    /// Digest of the configuration: the image id that docker shows.
-    pub id: Digest,
-    /// Digest of the manifest: what registries know the image by.
-    pub manifest_digest: Digest,
-    /// The configuration.
-    pub config: ImageConfig,
-    /// The manifest.
-    pub manifest: Manifest,
-    /// Names in familiar form, sorted; empty for a dangling image.
-    pub names: Vec<String>,
-    /// Bytes of the unpacked files of all layers.
-    pub size: u64,
-    /// RFC 3339 time of creation, as the configuration says.
-    pub created: Option<String>,
-}
-
-/// A layer of the store: its blob is in the layout, its unpacked directory beside it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Layer {
-    /// Digest of the uncompressed tar.
-    pub diff_id: Digest,
-    /// The blob.
-    pub descriptor: Descriptor,
-}
-
-/// A blob that was put into the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlobInfo {
-    /// Digest of the bytes.
-    pub digest: Digest,
-    /// Length in bytes.
-    pub size: u64,
-}
-
-/// How [`Store::layer_from_dir`] writes the layer.
-#[derive(Debug, Clone, Default)]
-pub struct LayerOptions {
-    /// Times later than this (seconds since 1970) are set to it, in the tar and in the directory.
-    pub clamp_mtime: Option<i64>,
-}
-
-/// One layer of an image for a reader that does not want to mount it.
-#[derive(Debug, Clone)]
-pub struct LayerSource {
-    /// The blob.
-    pub descriptor: Descriptor,
-    /// Digest of the uncompressed tar.
-    pub diff_id: Digest,
-    /// Path of the blob.
-    pub blob: PathBuf,
-    /// The unpacked directory, if the layer is unpacked.
-    pub dir: Option<PathBuf>,
-}
-
-/// A lease on an image: it, its layers and its blobs stay while the lease file exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// Who holds it (a container id).
-    pub holder: String,
-    /// Id of the image.
-    pub image: Digest,
-}
-
-/// What [`Store::remove`] did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Names that are gone, familiar form.
-    pub untagged: Vec<String>,
-    /// Images (ids) and layers (diff ids) that are gone.
-    pub deleted: Vec<Digest>,
-    /// Bytes that became free.
-    pub bytes: u64,
-}
-
-/// What a prune did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Names that are gone, familiar form.
-    pub untagged: Vec<String>,
-    /// Images (ids) and layers (diff ids) that are gone.
-    pub deleted: Vec<Digest>,
-    /// Bytes that became free.
-    pub bytes: u64,
-}
-
-/// Something wrong with the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The thing: a name, a blob, a layer.
-    pub what: String,
-    /// What is wrong with it.
-    pub why: String,
-    /// The next step.
-    pub advice: String,
-}
-
-/// One line of `history`, newest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryEntry {
-    /// The image's id on the newest line; older lines have none, as with docker's `<missing>`.
-    pub id: Option<Digest>,
-    /// RFC 3339 time.
-    pub created: Option<String>,
-    /// The instruction.
-    pub created_by: String,
-    /// Unpacked bytes of its layer.
-    pub size: u64,
-    /// Free text.
-    pub comment: String,
-    /// The layer, if the instruction made one.
-    pub diff_id: Option<Digest>,
-}
-
-/// One entry of the build cache, for `builder du`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheEntry {
-    /// The key.
-    pub key: String,
-    /// Bytes of the entry itself and of pinned layers that nothing else needs.
-    pub bytes: u64,
-    /// Seconds since 1970 of the last use.
-    pub last_used: i64,
-    /// Pinned layers and blobs.
-    pub pins: Vec<Digest>,
-    /// Whether an image uses its layers too.
-    pub in_use: bool,
-}
-
-/// A private directory on the store's file system, removed when dropped or when the process dies.
-#[derive(Debug)]
-pub struct Staging {
-    path: PathBuf,
-}
-
-impl Staging {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-fn later<T>() -> Result<T> {
-    Err(ImageError::Unsupported { what: "this".into(), reason: "under construction".into() })
-}
-
-#[allow(missing_docs, unused_variables)]
 impl Store {
+    /// Opens the store at `root`, making what is missing, and sweeps what dead processes left unfinished.
     pub fn open(root: &Path) -> Result<Store> {
-        later()
+        let store = Store { root: root.to_owned(), session: Mutex::new(None) };
+        if !store.layout_dir().join("oci-layout").exists() || !DIRS.iter().all(|dir| root.join(dir).is_dir()) {
+            store.make()?;
+        }
+        session::sweep(root);
+        Ok(store)
     }
+
+    fn make(&self) -> Result<()> {
+        for dir in DIRS {
+            create_private_dir(&self.root.join(dir))?;
+        }
+        let layout = self.layout_dir();
+        create_private_dir(&layout.join("blobs/sha256"))?;
+        let lock = IndexLock::take(&self.root)?;
+        if !layout.join("index.json").exists() {
+            Index::default().write(&layout, &lock)?;
+        }
+        // Last: its presence says that the rest is there.
+        Ok(stockade_durable::write(&layout.join("oci-layout"), LAYOUT, 0o644)?)
+    }
+
+    /// The directory that everything is in.
     pub fn root(&self) -> &Path {
         &self.root
     }
-    pub fn resolve(&self, name: &str) -> Result<Option<Image>> {
-        later()
-    }
-    pub fn get(&self, id: &Digest) -> Result<Option<Image>> {
-        later()
-    }
-    pub fn list(&self) -> Result<Vec<Image>> {
-        later()
-    }
-    pub fn tag(&self, id: &Digest, name: &Reference) -> Result<()> {
-        later()
-    }
-    /// Takes the name away; the image stays, dangling if it was its last name.
-    pub fn untag(&self, name: &Reference) -> Result<Digest> {
-        later()
-    }
-    pub fn remove(&self, name: &str, force: bool) -> Result<Removed> {
-        later()
-    }
-    /// Topmost first.
-    pub fn layer_dirs(&self, image: &Image) -> Result<Vec<PathBuf>> {
-        later()
-    }
-    /// Directories of single layers, in the order given (for builds).
-    pub fn layer_dir(&self, layer: &Layer) -> Result<PathBuf> {
-        later()
-    }
-    /// The image's layers, lowest first.
-    pub fn layers(&self, image: &Image) -> Result<Vec<Layer>> {
-        later()
-    }
-    /// A layer by diff id if it is in the store; it stays at least while this Store value lives.
-    pub fn layer(&self, diff_id: &Digest) -> Result<Option<Layer>> {
-        later()
-    }
-    pub fn layer_readers(&self, image: &Image) -> Result<Vec<LayerSource>> {
-        later()
-    }
-    pub fn use_image(&self, image: &Image, holder: &str) -> Result<Lease> {
-        later()
-    }
-    pub fn release(&self, holder: &str) -> Result<()> {
-        later()
-    }
-    pub fn holders(&self, id: &Digest) -> Result<Vec<String>> {
-        later()
-    }
-    pub fn leases(&self) -> Result<Vec<Lease>> {
-        later()
-    }
-    pub fn put_blob(&self, reader: impl Read, expected: Option<&Digest>) -> Result<BlobInfo> {
-        later()
-    }
-    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
-        later()
-    }
-    pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>> {
-        later()
-    }
-    pub fn layer_from_dir(&self, dir: &Path, options: &LayerOptions) -> Result<Layer> {
-        later()
-    }
-    pub fn layer_from_tar(&self, reader: impl Read + Send) -> Result<Layer> {
-        later()
-    }
-    pub fn commit(
-        &self,
-        config: ImageConfig,
-        layers: &[Layer],
-        names: &[Reference],
-        annotations: &BTreeMap<String, String>,
-    ) -> Result<Image> {
-        later()
-    }
-    pub fn staging_dir(&self) -> Result<Staging> {
-        later()
-    }
-    /// `names`: names or ids, as on the command line.
-    pub fn save(&self, names: &[String], format: Format, writer: impl Write) -> Result<()> {
-        later()
-    }
-    pub fn load(&self, reader: impl Read + Send) -> Result<Vec<Image>> {
-        later()
-    }
-    /// A root file system tar becomes an image of one layer; `changes` are Dockerfile instructions.
-    pub fn import(
-        &self,
-        reader: impl Read + Send,
-        changes: &[String],
-        message: Option<&str>,
-        name: Option<&Reference>,
-    ) -> Result<Image> {
-        later()
-    }
-    pub fn prune(&self, all: bool) -> Result<Pruned> {
-        later()
-    }
-    pub fn verify(&self) -> Result<Vec<Damage>> {
-        later()
-    }
-    pub fn history(&self, image: &Image) -> Result<Vec<HistoryEntry>> {
-        later()
-    }
-    pub fn cache_get(&self, key: &str) -> Option<Vec<u8>> {
-        None
-    }
-    /// Bytes of a cache entry; what it points to does not stay because of it (see `cache_put_pinned`).
-    pub fn cache_put(&self, key: &str, bytes: &[u8]) -> Result<()> {
-        later()
-    }
-    /// As `cache_put`; `pins` (diff ids of layers, digests of blobs) stay in the store while the entry does.
-    pub fn cache_put_pinned(&self, key: &str, bytes: &[u8], pins: &[Digest]) -> Result<()> {
-        later()
-    }
-    pub fn cache_pin(&self, key: &str, pins: &[Digest]) -> Result<()> {
-        later()
-    }
-    pub fn cache_entries(&self) -> Result<Vec<CacheEntry>> {
-        later()
-    }
-    /// Without `all`: least recently used entries go until the cache holds at most `keep_bytes`.
-    pub fn cache_prune(&self, all: bool, keep_bytes: u64) -> Result<Pruned> {
-        later()
-    }
-}
 
-impl LayerSource {
-    /// The uncompressed tar.
-    pub fn open(&self) -> Result<LayerReader<'static>> {
-        later()
+    /// The OCI image layout.
+    pub fn layout_dir(&self) -> PathBuf {
+        self.root.join("image")
+    }
+
+    /// A private directory on the store's file system, removed when dropped; for what becomes a layer.
+    pub fn staging_dir(&self) -> Result<Staging> {
+        Staging::new(self.session()?)
+    }
+
+    /// A private file for what is being received.
+    pub(crate) fn staged_file(&self) -> Result<StagedFile> {
+        StagedFile::new(self.session()?)
+    }
+
+    fn session(&self) -> Result<Arc<Session>> {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        let begun = Arc::new(Session::begin(&self.root)?);
+        *session = Some(Arc::clone(&begun));
+        Ok(begun)
     }
 }
