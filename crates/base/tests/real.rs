@@ -1,5 +1,7 @@
 //! A real Debian from the mirror that this machine is set to. Needs root and a mirror that answers.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -1,5 +1,7 @@
 //! A signed archive of a few packages is served on this machine, whole and in every way damaged.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 #[path = "common/archive.rs"]
 mod archive;
 #[path = "common/mod.rs"]
