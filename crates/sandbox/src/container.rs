@@ -1,28 +1,46 @@
 //! A container process from plan to exit: `create`, `start`, `exec`, `wait`.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::termios::Winsize;
 
+use crate::cgroup::{Cgroup, Membership};
+use crate::child::{self, Orders, Prepared, Streams};
 use crate::error::Result;
-use crate::{IdMap, Plan, Process, SandboxError, SeccompPolicy, Stdio};
+use crate::launch::{Launch, Launched, give_pipes_to, launch};
+use crate::seccomp::Instruction;
+use crate::stage;
+use crate::sync::{Word, next_report, pair, say};
+use crate::sys::clone::{self, Fork};
+use crate::sys::{signal, task};
+use crate::{IdMap, Namespace, Plan, Process, SandboxError, SeccompPolicy, Stdio, landlock, limits, seccomp};
 
 /// A container whose first process exists, set up to the exec, and waits for [`Created::start`].
-/// Dropped without a start, the process is killed and reaped.
+/// Dropped without a start, the process is killed and reaped, and its cgroup removed.
 #[derive(Debug)]
 pub struct Created {
-    pid: i32,
-    pidfd: OwnedFd,
+    child: Option<Child>,
+    sync: OwnedFd,
     netns: OwnedFd,
-    terminal: Option<OwnedFd>,
+    program: String,
 }
 
-/// A process that runs: the container's first or one of [`exec`]. It is a child of the caller.
+/// A process that runs: the container's first or one of [`exec`]. It is a child of the caller; dropping this leaves it
+/// alone.
 #[derive(Debug)]
 pub struct Running {
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+#[derive(Debug)]
+struct Child {
     pid: i32,
     pidfd: OwnedFd,
     terminal: Option<OwnedFd>,
+    cgroup: Option<Cgroup>,
 }
 
 /// How a process ended.
@@ -32,7 +50,7 @@ pub struct ExitStatus {
     pub code: i32,
     /// The signal that killed it.
     pub signal: Option<i32>,
-    /// The kernel's out-of-memory killer struck in its cgroup.
+    /// The kernel's out-of-memory killer struck in its cgroup. Not looked up when the process ended with code 0.
     pub oom_killed: bool,
 }
 
@@ -47,66 +65,300 @@ pub struct Target {
     pub cgroup: String,
     /// Filter for the new process.
     pub seccomp: Option<SeccompPolicy>,
-    /// Kept for the record; see [`exec`].
+    /// Whether the container is in a Landlock domain. Kept for the record: see [`exec`].
     pub landlock: bool,
 }
 
-/// Sets up everything of `plan` up to the exec. `stdio` may be `None` only when the process has a terminal.
+/// Sets up everything of `plan` up to the exec; the process then waits for [`Created::start`].
+///
+/// `stdio` may be `None` only when the process has a terminal. On an error nothing is left behind: no process, no mount,
+/// no cgroup. Needs root. Callers with several threads are served too: the new process makes no use of locks that
+/// another thread may hold.
 pub fn create(plan: &Plan, stdio: Option<Stdio>) -> Result<Created> {
-    let _ = (plan, stdio);
-    Err(SandboxError::System { what: "create a container yet", source: Errno::NOSYS })
+    check(plan, stdio.is_some())?;
+    let prepared = Prepared::new(&plan.id, &plan.process)?;
+    let filter = compile(plan.seccomp.as_ref())?;
+    let ruleset = if plan.landlock { landlock::ruleset(&plan.namespaces)? } else { None };
+    let stdio = stdio.map(above_stdio).transpose()?;
+    let (ours, theirs) = pair()?;
+    let cgroup = (!plan.cgroup.path.is_empty()).then(|| Cgroup::open(&plan.cgroup.path));
+    let membership = match &cgroup {
+        Some(cgroup) => cgroup.create(&plan.cgroup.limits, plan.namespaces.user == Namespace::Host, &plan.devices)?,
+        None => Membership::default(),
+    };
+    let mut launched = None;
+    let result = launch(
+        &Launch {
+            plan,
+            prepared: &prepared,
+            filter: filter.as_deref(),
+            landlock: ruleset.as_ref().map(AsFd::as_fd),
+            cgroup: cgroup.as_ref(),
+            membership: &membership,
+            stdio: stdio.as_ref(),
+            sync: ours.as_fd(),
+        },
+        theirs,
+        &mut launched,
+    );
+    match (result, launched) {
+        (Ok(()), Some(Launched { pid, pidfd, netns: Some(netns), terminal })) => Ok(Created {
+            child: Some(Child { pid, pidfd, terminal, cgroup }),
+            sync: ours,
+            netns,
+            program: prepared.program,
+        }),
+        (result, launched) => {
+            if let Some(launched) = launched {
+                Child { pid: launched.pid, pidfd: launched.pidfd, terminal: None, cgroup }.destroy();
+            } else if let Some(cgroup) = cgroup {
+                let _ = cgroup.remove();
+            }
+            Err(result.err().unwrap_or(SandboxError::Died))
+        }
+    }
+}
+
+/// Contradictions that would surface as obscure errors later.
+fn check(plan: &Plan, has_stdio: bool) -> Result<()> {
+    let invalid = |why: &str| Err(SandboxError::InvalidPlan { id: plan.id.clone(), why: why.to_owned() });
+    if has_stdio == plan.process.terminal.is_some() {
+        return invalid("a process has either standard streams or a terminal");
+    }
+    match (&plan.namespaces.user, &plan.id_map) {
+        (Namespace::New | Namespace::Join(_), None) => return invalid("a user namespace needs an id map"),
+        (Namespace::Host, Some(_)) => return invalid("an id map needs a user namespace"),
+        _ => {}
+    }
+    for (name, value) in &plan.sysctls {
+        if !stage::sysctl_is_namespaced(name, &plan.namespaces.net, &plan.namespaces.ipc) {
+            return Err(SandboxError::Sysctl { name: name.clone(), value: value.clone(), source: Errno::PERM });
+        }
+    }
+    match plan.process.rlimits.iter().find(|l| limits::resource(&l.name).is_none()) {
+        Some(limit) => invalid(&format!("there is no resource limit `{}`; see getrlimit(2)", limit.name)),
+        None => Ok(()),
+    }
+}
+
+fn compile(policy: Option<&SeccompPolicy>) -> Result<Option<Vec<Instruction>>> {
+    policy.map(seccomp::compile).transpose()
+}
+
+/// Descriptors 0, 1 and 2 are targets in the child; sources must be elsewhere.
+fn above_stdio(stdio: Stdio) -> Result<Stdio> {
+    let up = |fd| task::duplicate_above_stdio(fd).map_err(SandboxError::system("duplicate a standard stream"));
+    Ok(Stdio { stdin: up(stdio.stdin)?, stdout: up(stdio.stdout)?, stderr: up(stdio.stderr)? })
 }
 
 /// Runs `process` inside a running container. Returns once the program has been executed.
+///
+/// The new process joins all namespaces and the cgroup of the container and gets the restrictions of `process` and
+/// `target`, except a Landlock domain: it would be a domain beside the container's, and the kernel would refuse it to
+/// signal or to look at the container's processes.
 pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<Running> {
-    let _ = (target, process, stdio);
-    Err(SandboxError::System { what: "run in a container yet", source: Errno::NOSYS })
+    if stdio.is_some() == process.terminal.is_some() {
+        let why = "a process has either standard streams or a terminal".to_owned();
+        return Err(SandboxError::InvalidPlan { id: format!("exec in {}", target.pid), why });
+    }
+    let prepared = Prepared::new(&format!("exec in {}", target.pid), process)?;
+    let filter = compile(target.seccomp.as_ref())?;
+    let stdio = stdio.map(above_stdio).transpose()?;
+    if let Some(stdio) = &stdio {
+        give_pipes_to(target.id_map.as_ref(), process, stdio)?;
+    }
+    let pidfd = crate::process::open_pid(target.pid)?;
+    let terminal = process.terminal.map(|size| open_terminal(target, process, size)).transpose()?;
+    let cgroup = (!target.cgroup.is_empty()).then(|| Cgroup::open(&target.cgroup));
+    let membership = cgroup.as_ref().map_or_else(|| Ok(Membership::default()), Cgroup::membership)?;
+    let (ours, theirs) = pair()?;
+    let (argv, envp) = child::arrays(&prepared);
+    let user = if target.id_map.is_some() { libc::CLONE_NEWUSER } else { 0 };
+    let orders = Orders {
+        prepared: &prepared,
+        sync: theirs.as_fd(),
+        launcher_sync: ours.as_raw_fd(),
+        join: Some((pidfd.as_fd(), user | JOINED)),
+        unshare: 0,
+        cgroups: &membership.procs,
+        new_cgroup_namespace: false,
+        wait_for_mounts: false,
+        hostname: None,
+        domainname: None,
+        streams: match (&stdio, &terminal) {
+            (_, Some(terminal)) => Streams::Terminal(terminal.slave.as_raw_fd()),
+            (Some(s), None) => Streams::Given([&s.stdin, &s.stdout, &s.stderr].map(AsRawFd::as_raw_fd)),
+            (None, None) => Streams::TerminalToCome,
+        },
+        umask: process.umask.unwrap_or(0o022),
+        uid: process.uid,
+        gid: process.gid,
+        groups: &process.groups,
+        capabilities: process.capabilities,
+        no_new_privileges: process.no_new_privileges,
+        filter: filter.as_deref(),
+        landlock: None,
+        init: false,
+        argv,
+        envp,
+    };
+    let (pid, child_pidfd) = clone::aside(0, || enter(target, &pidfd, &membership, &orders))
+        .map_err(SandboxError::system("start a helper"))??;
+    drop(orders);
+    drop((theirs, stdio));
+    let child = Child { pid, pidfd: child_pidfd, terminal: terminal.map(|t| t.master), cgroup };
+    limits::apply(pid, process)
+        .and_then(|()| executed(ours.as_fd(), &prepared.program))
+        .inspect_err(|_| child.kill())?;
+    Ok(Running { child, status: None })
+}
+
+/// Everything but user and pid: the pid namespace is entered by being born there.
+const JOINED: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWTIME;
+
+/// In a helper: forks the new process into the target's pid namespace.
+fn enter(target: &Target, pidfd: &OwnedFd, membership: &Membership, orders: &Orders<'_>) -> Result<(i32, OwnedFd)> {
+    task::setns(pidfd.as_fd(), libc::CLONE_NEWPID).map_err(|e| match e {
+        Errno::SRCH => SandboxError::NotRunning { pid: target.pid },
+        e => SandboxError::system("enter the container's pid namespace")(e),
+    })?;
+    match clone::fork(libc::CLONE_PARENT, membership.unified.as_ref().map(AsFd::as_fd)) {
+        Ok(Fork::Child) => child::run(orders),
+        Ok(Fork::Parent(pid, pidfd)) => Ok((pid, pidfd)),
+        // The pid namespace takes no new process when its first has ended; a cgroup may be at its limit.
+        Err(Errno::NOMEM) => Err(SandboxError::NotRunning { pid: target.pid }),
+        Err(e) => Err(SandboxError::system("clone a process into the container")(e)),
+    }
+}
+
+fn open_terminal(target: &Target, process: &Process, (columns, rows): (u16, u16)) -> Result<stage::Terminal> {
+    let path = format!("/proc/{}/root", target.pid);
+    let root = openat(CWD, path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|_| SandboxError::NotRunning { pid: target.pid })?;
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let owner = match &target.id_map {
+        Some(map) => map.host_uid(process.uid),
+        None => Some(process.uid),
+    };
+    stage::terminal_in(root.as_fd(), size, owner).map_err(SandboxError::system("open a terminal in the container"))
+}
+
+/// Waits until the program has been executed, or says why not.
+fn executed(sync: BorrowedFd<'_>, program: &str) -> Result<()> {
+    match next_report(sync)? {
+        None => Ok(()),
+        Some(report) => Err(report.into_error(program)),
+    }
+}
+
+impl Child {
+    /// Kills and reaps.
+    fn kill(&self) {
+        let _ = signal::send(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = task::wait_pidfd(self.pidfd.as_fd(), true);
+    }
+
+    /// Kills, reaps, and removes the cgroup.
+    fn destroy(self) {
+        self.kill();
+        if let Some(cgroup) = &self.cgroup {
+            let _ = cgroup.remove();
+        }
+    }
 }
 
 impl Created {
     /// Process id on the host.
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.child.as_ref().map_or(-1, |c| c.pid)
     }
+
     /// A pidfd of the process.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        // The child is there until `start` or `abort` consumes self.
+        self.child.as_ref().map_or(self.netns.as_fd(), |c| c.pidfd.as_fd())
     }
+
     /// The network namespace of the process.
     pub fn netns(&self) -> BorrowedFd<'_> {
         self.netns.as_fd()
     }
+
     /// The master side of the pseudo-terminal, once.
     pub fn take_terminal(&mut self) -> Option<OwnedFd> {
-        self.terminal.take()
+        self.child.as_mut()?.terminal.take()
     }
-    /// Runs the program. Returns when the exec has happened.
-    pub fn start(self) -> Result<Running> {
-        Ok(Running { pid: self.pid, pidfd: self.pidfd, terminal: self.terminal })
+
+    /// Runs the program; returns when that has happened.
+    ///
+    /// Errors: [`SandboxError::Exec`] when the program cannot be executed (see [`SandboxError::is_not_found`]),
+    /// [`SandboxError::Child`] when one of the last steps before fails. The process is gone then, and its cgroup.
+    pub fn start(mut self) -> Result<Running> {
+        say(self.sync.as_fd(), Word::Start, None).or_else(|e| {
+            // It may have said why before it died.
+            executed(self.sync.as_fd(), &self.program).and(Err(e))
+        })?;
+        executed(self.sync.as_fd(), &self.program)?;
+        match self.child.take() {
+            Some(child) => Ok(Running { child, status: None }),
+            None => Err(SandboxError::Died),
+        }
     }
-    /// Kills and reaps the process.
-    pub fn abort(self) {}
+
+    /// Kills and reaps the process and removes its cgroup.
+    pub fn abort(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.destroy();
+        }
+    }
 }
 
 impl Running {
     /// Process id on the host.
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.child.pid
     }
+
     /// A pidfd: readable when the process has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.child.pidfd.as_fd()
     }
+
     /// The master side of the pseudo-terminal, once.
     pub fn take_terminal(&mut self) -> Option<OwnedFd> {
-        self.terminal.take()
+        self.child.terminal.take()
     }
+
     /// The exit status if the process has ended. May be asked again.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(None)
+        self.ended(false)
     }
-    /// Waits for the end.
+
+    /// Waits for the end. May be asked again.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        Err(SandboxError::NotRunning { pid: self.pid })
+        self.ended(true)?.ok_or(SandboxError::NotRunning { pid: self.child.pid })
+    }
+
+    fn ended(&mut self, block: bool) -> Result<Option<ExitStatus>> {
+        if self.status.is_none() {
+            let ended = task::wait_pidfd(self.child.pidfd.as_fd(), block)
+                .map_err(SandboxError::system("wait for the container's process"))?;
+            self.status = ended.map(|(code, signal)| {
+                let cgroup = self.child.cgroup.as_ref().filter(|_| code != 0);
+                ExitStatus { code, signal, oom_killed: cgroup.is_some_and(|c| c.oom_kills() > 0) }
+            });
+        }
+        Ok(self.status)
     }
 }

@@ -1,17 +1,29 @@
 //! An OCI runtime: a [`Plan`] in, a confined process out.
 //!
-//! This is the only room that speaks to the kernel directly, and the only one with `unsafe`.
+//! This is the only room that speaks to the kernel directly, and the only one with `unsafe` (in its `sys` module).
 //! It knows nothing of images or network policy: it is given directories and limits.
+//!
+//! The road of a container: [`create`] (see the `launch` module for who does what), [`Created::start`],
+//! [`Running::wait`]; [`exec`] for further processes; [`cgroup`] to count, limit, pause and kill.
 
 pub mod caps;
 pub mod cgroup;
+mod child;
 pub mod container;
 pub mod defaults;
 mod error;
+mod ids;
+mod init;
+mod landlock;
+mod launch;
+mod limits;
 pub mod mapped;
 pub mod plan;
 pub mod process;
 pub mod seccomp;
+mod stage;
+mod sync;
+mod sys;
 pub mod user;
 
 pub use container::{Created, ExitStatus, Running, Target, create, exec};

@@ -1,87 +1,198 @@
 //! Groups of processes with counters and limits: one interface over cgroup v1, v2 and hybrid machines.
+//!
+//! A container's group has the same relative path in every hierarchy in use. Which those are is decided per controller
+//! from what is mounted (see [`layout`]): a controller in the v2 tree is used there, otherwise in its v1 hierarchy. The
+//! v2 tree is always used when mounted, even without controllers: it kills and freezes groups at once, counts CPU time,
+//! and a process can be born into it.
 
-use crate::error::Result;
-use crate::{Limits, SandboxError};
+mod control;
+mod create;
+mod devices;
+mod layout;
+mod stats;
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+pub(crate) use create::Membership;
+use layout::{Hierarchy, Layout};
+pub use stats::Stats;
+
+use crate::SandboxError;
+use crate::error::{Result, errno};
+
+/// How long [`Cgroup::remove`] and [`Cgroup::kill`] wait for dying processes to leave.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One container's group: the same relative path in every hierarchy that is used.
 #[derive(Debug, Clone)]
 pub struct Cgroup {
     path: String,
+    layout: Arc<Layout>,
 }
 
-/// Counters of a group. What the machine cannot count is `None` or 0 as said.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Memory in use without the inactive page cache, in bytes (docker's figure).
-    pub memory_bytes: u64,
-    /// Memory limit, in bytes.
-    pub memory_limit_bytes: Option<u64>,
-    /// CPU time consumed, in nanoseconds.
-    pub cpu_ns: u64,
-    /// Processes and threads.
-    pub pids: u64,
-    /// Limit of processes and threads.
-    pub pids_limit: Option<u64>,
-    /// Bytes read from block devices.
-    pub io_read_bytes: u64,
-    /// Bytes written to block devices.
-    pub io_write_bytes: u64,
-    /// How often the out-of-memory killer struck in this group.
-    pub oom_kills: u64,
+/// A directory of the group, for the container's view of it.
+pub(crate) struct View {
+    /// Controller names, the first being the hierarchy's; empty when this is the only hierarchy, a v2 tree.
+    pub(crate) names: Vec<String>,
+    pub(crate) dir: PathBuf,
 }
 
 impl Cgroup {
     /// The group at `path` relative to the hierarchies' roots, whether it exists or not.
     pub fn open(path: &str) -> Cgroup {
-        Cgroup { path: path.trim_matches('/').to_owned() }
+        Self::open_in(Layout::current(), path)
     }
+
+    fn open_in(layout: Arc<Layout>, path: &str) -> Cgroup {
+        // `..` would leave the hierarchy.
+        let parts = path.split('/').filter(|p| !matches!(*p, "" | "." | ".."));
+        Cgroup { path: parts.collect::<Vec<_>>().join("/"), layout }
+    }
+
     /// The relative path.
     pub fn path(&self) -> &str {
         &self.path
     }
-    /// Reads the counters.
-    pub fn stats(&self) -> Result<Stats> {
-        Ok(Stats::default())
+
+    /// Whether the group exists in any hierarchy.
+    pub fn exists(&self) -> bool {
+        self.layout.hierarchies().any(|h| self.existing(h).is_some())
     }
+
+    /// Where the group is, or would be, in a hierarchy.
+    fn dir(&self, hierarchy: &Hierarchy) -> PathBuf {
+        self.existing(hierarchy).unwrap_or_else(|| hierarchy.top.join(&self.path))
+    }
+
+    /// Where the group is. A hierarchy may not let us make groups at its top (a container, a delegated subtree): they
+    /// are below our own group then.
+    fn existing(&self, hierarchy: &Hierarchy) -> Option<PathBuf> {
+        hierarchy.places().map(|place| place.join(&self.path)).find(|dir| dir.is_dir())
+    }
+
+    fn unified(&self) -> Option<PathBuf> {
+        self.layout.unified.as_ref().and_then(|h| self.existing(h))
+    }
+
+    /// The directory that has `controller`, and whether it is a v2 one.
+    fn with_controller(&self, controller: &str) -> Option<(PathBuf, bool)> {
+        let (hierarchy, v2) = self.layout.controller(controller)?;
+        Some((self.dir(hierarchy), v2))
+    }
+
+    /// All directories of the group that exist.
+    pub(crate) fn view(&self) -> Vec<View> {
+        let alone = self.layout.v1.is_empty();
+        self.layout
+            .hierarchies()
+            .filter_map(|h| {
+                let names = match h.controllers.as_slice() {
+                    _ if alone => Vec::new(),
+                    [] => vec!["unified".to_owned()],
+                    several => several.to_vec(),
+                };
+                Some(View { names, dir: self.existing(h)? })
+            })
+            .collect()
+    }
+
     /// Ids of all processes in the group and below it.
     pub fn pids(&self) -> Result<Vec<i32>> {
-        Ok(Vec::new())
+        let all = self.layout.hierarchies().find_map(|h| self.existing(h));
+        let mut pids = Vec::new();
+        if let Some(dir) = all {
+            control::pids_below(&dir, &mut pids).map_err(failed("list processes", &dir))?;
+        }
+        Ok(pids)
     }
-    /// Sends `signal` to every process.
-    pub fn signal_all(&self, signal: i32) -> Result<()> {
-        let _ = signal;
-        Ok(())
-    }
-    /// Kills every process, until the group is empty.
-    pub fn kill(&self) -> Result<()> {
-        Ok(())
-    }
-    /// Stops every process (docker's pause).
-    pub fn freeze(&self) -> Result<()> {
-        Ok(())
-    }
-    /// Lets them run again.
-    pub fn thaw(&self) -> Result<()> {
-        Ok(())
-    }
-    /// Changes limits; `None` leaves a limit as it is.
-    pub fn update(&self, limits: &Limits) -> Result<()> {
-        let _ = limits;
-        Ok(())
-    }
-    /// Removes the group from every hierarchy. Not an error if it is gone.
+
+    /// Removes the group and those below it from every hierarchy. Not an error if it is gone. Processes that are just
+    /// dying are waited for; a group that stays in use is an error with `EBUSY`.
     pub fn remove(&self) -> Result<()> {
+        if self.path.is_empty() {
+            return Ok(());
+        }
+        for hierarchy in self.layout.hierarchies() {
+            for place in hierarchy.places() {
+                let dir = place.join(&self.path);
+                remove_group(&dir).map_err(failed("remove the group", &dir))?;
+                // Parents that this made empty, for example the directory of all containers.
+                for parent in dir.ancestors().skip(1).take_while(|p| *p != place) {
+                    if std::fs::remove_dir(parent).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
         Ok(())
     }
 }
 
 /// Groups directly below `prefix`, as paths for [`Cgroup::open`]; for garbage collection.
 pub fn list_under(prefix: &str) -> Vec<String> {
-    let _ = prefix;
-    Vec::new()
+    list_under_in(Layout::current(), prefix)
 }
 
-#[allow(dead_code)]
-fn unused() -> Option<SandboxError> {
-    None
+fn list_under_in(layout: Arc<Layout>, prefix: &str) -> Vec<String> {
+    let parent = Cgroup::open_in(layout, prefix);
+    let mut found = std::collections::BTreeSet::new();
+    for dir in parent.layout.hierarchies().flat_map(Hierarchy::places).map(|place| place.join(&parent.path)) {
+        found.extend(subgroups(&dir).iter().filter_map(|group| {
+            let name = group.file_name()?.to_str()?;
+            Some(if parent.path.is_empty() { name.to_owned() } else { format!("{}/{name}", parent.path) })
+        }));
+    }
+    found.into_iter().collect()
+}
+
+fn subgroups(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
+}
+
+fn remove_group(dir: &Path) -> Result<(), Errno> {
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    loop {
+        match std::fs::remove_dir(dir) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            // Groups below, or processes on their way out.
+            Err(e) if e.kind() == ErrorKind::ResourceBusy && start.elapsed() < PATIENCE => {
+                for group in subgroups(dir) {
+                    remove_group(&group)?;
+                }
+                if !control::has_only_dying(dir) {
+                    return Err(Errno::BUSY);
+                }
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+            Err(e) => return Err(errno(&e)),
+        }
+    }
+}
+
+fn failed<'p>(what: &'static str, path: &'p Path) -> impl FnOnce(Errno) -> SandboxError + 'p {
+    move |source| SandboxError::Cgroup { what, path: path.to_owned(), source }
+}
+
+fn read(path: &Path) -> Result<String, Errno> {
+    std::fs::read_to_string(path).map_err(|e| errno(&e))
+}
+
+/// Writes a control file, which exists already.
+fn write(path: &Path, value: &str) -> Result<(), Errno> {
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(|e| errno(&e))?;
+    std::io::Write::write_all(&mut file, value.as_bytes()).map_err(|e| errno(&e))
+}
+
+/// `key value` lines, as in memory.events.
+fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.trim_start_matches([' ', '=']).trim().parse().ok())
 }

@@ -1,0 +1,247 @@
+//! Making a group, limiting it, and getting processes into it.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, mkdir, openat};
+use rustix::io::Errno;
+
+use super::layout::Hierarchy;
+use super::{Cgroup, devices, failed, write};
+use crate::error::Result;
+use crate::{Device, Limits, SandboxError};
+
+/// Controllers that the v2 tree hands down to container groups.
+const HANDED_DOWN: [&str; 4] = ["cpu", "io", "memory", "pids"];
+
+/// What a new process needs to get into a group.
+#[derive(Debug, Default)]
+pub(crate) struct Membership {
+    /// The v2 directory, for `CLONE_INTO_CGROUP`.
+    pub(crate) unified: Option<OwnedFd>,
+    /// `cgroup.procs` of each v1 group, open for writing.
+    pub(crate) procs: Vec<OwnedFd>,
+}
+
+impl Cgroup {
+    /// Makes the group with these limits. `confine_devices`: allow only the standard devices and `devices`.
+    pub(crate) fn create(&self, limits: &Limits, confine_devices: bool, extra: &[Device]) -> Result<Membership> {
+        self.require_controllers(limits)?;
+        let result = self.make(limits, confine_devices, extra);
+        if result.is_err() {
+            // Best effort: the first error is the one to report.
+            let _ = self.remove();
+        }
+        result
+    }
+
+    fn make(&self, limits: &Limits, confine_devices: bool, extra: &[Device]) -> Result<Membership> {
+        for hierarchy in self.used(limits, confine_devices) {
+            let dir = self.make_in(hierarchy)?;
+            if hierarchy.controllers.is_empty() {
+                self.hand_controllers_down(hierarchy, &dir);
+            }
+        }
+        self.update(limits)?;
+        if confine_devices {
+            devices::confine(self, extra)?;
+        }
+        self.membership()
+    }
+
+    /// The hierarchies a new group is made in. A v1 hierarchy costs a migration of the new process, so those that serve
+    /// neither a limit nor `stats` are left out.
+    fn used<'s>(&'s self, limits: &'s Limits, confine_devices: bool) -> impl Iterator<Item = &'s Hierarchy> {
+        self.layout.hierarchies().filter(move |h| {
+            let cpu = h.has("cpu") && (limits.cpu_millis.is_some() || limits.cpu_shares.is_some());
+            h.controllers.is_empty()
+                || h.has("memory")
+                || h.has("pids")
+                || cpu
+                || h.has("freezer")
+                || (h.has("devices") && confine_devices)
+        })
+    }
+
+    fn require_controllers(&self, limits: &Limits) -> Result<()> {
+        let needs: [(bool, &str, &str); 4] = [
+            (limits.memory_bytes.is_some() || limits.memory_swap_bytes.is_some(), "memory", "memory"),
+            (limits.memory_reservation_bytes.is_some(), "memory", "memory-reservation"),
+            (limits.cpu_millis.is_some() || limits.cpu_shares.is_some(), "cpu", "cpus"),
+            (limits.pids.is_some(), "pids", "pids-limit"),
+        ];
+        for (needed, controller, limit) in needs {
+            if needed && self.layout.controller(controller).is_none() {
+                return Err(SandboxError::NoController { controller, limit });
+            }
+        }
+        Ok(())
+    }
+
+    fn make_in(&self, hierarchy: &Hierarchy) -> Result<PathBuf> {
+        let mut refusal = (Errno::NOENT, hierarchy.top.join(&self.path));
+        for place in hierarchy.places() {
+            match make_below(place, &self.path) {
+                Ok(dir) => return Ok(dir),
+                Err(e) => refusal = (e, place.join(&self.path)),
+            }
+        }
+        Err(failed("make the group", &refusal.1)(refusal.0))
+    }
+
+    /// Enables controllers in every group above ours. What the machine does not have or allow is noticed when a limit
+    /// cannot be written.
+    fn hand_controllers_down(&self, hierarchy: &Hierarchy, dir: &Path) {
+        let available = &self.layout.unified_controllers;
+        let wanted: Vec<&str> =
+            HANDED_DOWN.iter().filter(|c| available.iter().any(|a| a == *c)).map(|c| &**c).collect();
+        // Present in our group: somebody before us has enabled them all the way.
+        if wanted.is_empty() || wanted.iter().all(|c| dir.join(first_file(c)).exists()) {
+            return;
+        }
+        let above: Vec<&Path> = dir.ancestors().skip(1).take_while(|d| d.starts_with(&hierarchy.top)).collect();
+        for group in above.into_iter().rev() {
+            for controller in &wanted {
+                let _ = write(&group.join("cgroup.subtree_control"), &format!("+{controller}"));
+            }
+        }
+    }
+
+    /// What a process needs to join the group as it is now.
+    pub(crate) fn membership(&self) -> Result<Membership> {
+        let mut membership = Membership::default();
+        for hierarchy in self.layout.hierarchies() {
+            let Some(dir) = self.existing(hierarchy) else { continue };
+            if hierarchy.controllers.is_empty() {
+                let fd = openat(CWD, &dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+                membership.unified = Some(fd.map_err(failed("open the group", &dir))?);
+            } else {
+                let file = dir.join("cgroup.procs");
+                let fd = openat(CWD, &file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+                membership.procs.push(fd.map_err(failed("open the group", &file))?);
+            }
+        }
+        Ok(membership)
+    }
+
+    /// Changes limits; `None` leaves a limit as it is.
+    pub fn update(&self, limits: &Limits) -> Result<()> {
+        self.require_controllers(limits)?;
+        if let Some((dir, v2)) = self.with_controller("memory") {
+            if v2 { memory_v2(&dir, limits)? } else { memory_v1(&dir, limits)? }
+        }
+        if let Some((dir, v2)) = self.with_controller("cpu") {
+            if v2 { cpu_v2(&dir, limits)? } else { cpu_v1(&dir, limits)? }
+        }
+        if let (Some(pids), Some((dir, _))) = (limits.pids, self.with_controller("pids")) {
+            set(&dir, "pids.max", pids)?;
+        }
+        Ok(())
+    }
+}
+
+fn first_file(controller: &str) -> &'static str {
+    match controller {
+        "cpu" => "cpu.max",
+        "io" => "io.stat",
+        "memory" => "memory.max",
+        _ => "pids.max",
+    }
+}
+
+/// `mkdir -p`, against others who remove empty parents at the same time.
+fn make_below(place: &Path, path: &str) -> Result<PathBuf, Errno> {
+    let dir = place.join(path);
+    let mode = Mode::from_raw_mode(0o755);
+    for _ in 0..100 {
+        match mkdir(&dir, mode) {
+            Ok(()) | Err(Errno::EXIST) => return Ok(dir),
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(e),
+        }
+        let parents: Vec<&Path> = dir.ancestors().skip(1).take_while(|p| *p != place).collect();
+        for parent in parents.into_iter().rev() {
+            match mkdir(parent, mode) {
+                Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Err(Errno::NOENT)
+}
+
+fn set(dir: &Path, file: &str, value: impl std::fmt::Display) -> Result<()> {
+    let path = dir.join(file);
+    write(&path, &value.to_string()).map_err(failed("set a limit", &path))
+}
+
+fn memory_v1(dir: &Path, limits: &Limits) -> Result<()> {
+    const MEMORY: &str = "memory.limit_in_bytes";
+    const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
+    match (limits.memory_bytes, limits.memory_swap_bytes) {
+        // Memory must never exceed memory and swap: which to raise first depends on where they were.
+        (Some(memory), Some(total)) => {
+            if set(dir, MEMORY, memory).is_err() {
+                set(dir, WITH_SWAP, total)?;
+                set(dir, MEMORY, memory)?;
+            }
+            set(dir, WITH_SWAP, total)?;
+        }
+        (Some(memory), None) => set(dir, MEMORY, memory)?,
+        (None, Some(total)) => set(dir, WITH_SWAP, total)?,
+        (None, None) => {}
+    }
+    limits.memory_reservation_bytes.map_or(Ok(()), |soft| set(dir, "memory.soft_limit_in_bytes", soft))
+}
+
+fn memory_v2(dir: &Path, limits: &Limits) -> Result<()> {
+    if let Some(memory) = limits.memory_bytes {
+        set(dir, "memory.max", memory)?;
+        // All processes of the container die together: half a container is worse than none. Absent before Linux 4.19.
+        let _ = set(dir, "memory.oom.group", 1);
+    }
+    if let Some(total) = limits.memory_swap_bytes {
+        // v2 counts swap alone.
+        set(dir, "memory.swap.max", total.saturating_sub(limits.memory_bytes.unwrap_or(0)))?;
+    }
+    limits.memory_reservation_bytes.map_or(Ok(()), |soft| set(dir, "memory.low", soft))
+}
+
+/// Period of CPU quotas, in microseconds: the kernel's default.
+const PERIOD_US: u64 = 100_000;
+
+fn quota_us(millis: u64) -> u64 {
+    // The kernel takes no quota below a millisecond.
+    (millis.saturating_mul(PERIOD_US) / 1000).max(1000)
+}
+
+fn cpu_v1(dir: &Path, limits: &Limits) -> Result<()> {
+    if let Some(millis) = limits.cpu_millis {
+        set(dir, "cpu.cfs_period_us", PERIOD_US)?;
+        set(dir, "cpu.cfs_quota_us", quota_us(millis))?;
+    }
+    limits.cpu_shares.map_or(Ok(()), |shares| set(dir, "cpu.shares", shares))
+}
+
+fn cpu_v2(dir: &Path, limits: &Limits) -> Result<()> {
+    if let Some(millis) = limits.cpu_millis {
+        set(dir, "cpu.max", format!("{} {PERIOD_US}", quota_us(millis)))?;
+    }
+    limits.cpu_shares.map_or(Ok(()), |shares| set(dir, "cpu.weight", weight(shares)))
+}
+
+/// v1 shares 2..=262144 as v2 weight 1..=10000, linearly, as systemd and the OCI runtimes do.
+fn weight(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_quotas_convert() {
+        assert_eq!([weight(0), weight(2), weight(1024), weight(262_144)], [1, 1, 39, 10_000]);
+        assert_eq!([quota_us(1500), quota_us(1), quota_us(u64::MAX)], [150_000, 1000, u64::MAX / 1000]);
+    }
+}

@@ -1,0 +1,288 @@
+//! What the new process does between clone and exec.
+//!
+//! # Rules
+//! It runs in a copy of the caller's memory without fork's handlers: it never allocates, formats or locks. All that it
+//! needs was prepared before the clone ([`Prepared`], [`Orders`]); errors are step numbers on the socket.
+//!
+//! # Order, and why
+//! 1. Hide memory (`PR_SET_DUMPABLE 0`): with a shared pid namespace others could look at it (CVE-2019-5736).
+//! 2. Namespaces and cgroup, while the launcher mounts; report ready.
+//! 3. Wait until the mount namespace is complete. Our root has been pivoted by then.
+//! 4. Names, working directory (checked to be inside, CVE-2024-21626), keyring, umask, signals.
+//! 5. Bounding set (needs CAP_SETPCAP), filter if `no_new_privs` will be off (needs CAP_SYS_ADMIN), ids, capabilities.
+//! 6. `no_new_privs`, Landlock.
+//! 7. init forks here. Session, terminal, standard streams; everything else is closed.
+//! 8. Wait for the word to start; the filter comes last, so that it need not allow the steps before.
+
+use std::ffi::{CStr, CString, c_int};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+use crate::error::Result;
+use crate::seccomp::Instruction;
+use crate::sync::{Report, Step, Word, await_word, report};
+use crate::sys::{cred, signal, task};
+use crate::{CapabilitySets, Process, SandboxError};
+
+/// Where programs are looked up when the container's environment has no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Signals whose disposition a parent may have set to "ignore", which would survive exec.
+const RESET_SIGNALS: [c_int; 5] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGPIPE, libc::SIGTERM];
+
+/// The strings and programs of a process, made before the fork.
+pub(crate) struct Prepared {
+    candidates: Vec<CString>,
+    args: Vec<CString>,
+    env: Vec<CString>,
+    cwd: CString,
+    /// The program as asked for, for messages.
+    pub(crate) program: String,
+}
+
+impl Prepared {
+    pub(crate) fn new(id: &str, process: &Process) -> Result<Self> {
+        let invalid = |why: String| SandboxError::InvalidPlan { id: id.to_owned(), why };
+        let strings = |what: &str, list: &[String]| -> Result<Vec<CString>> {
+            let converted = list.iter().map(|s| CString::new(s.as_bytes()));
+            converted.collect::<Result<_, _>>().map_err(|e| invalid(format!("{what} holds a nul byte: {e}")))
+        };
+        let program = process.args.first().filter(|p| !p.is_empty());
+        let program = program.ok_or_else(|| invalid("there is no command to run".to_owned()))?;
+        if !process.cwd.starts_with('/') {
+            return Err(invalid(format!("the working directory `{}` is not absolute", process.cwd)));
+        }
+        Ok(Self {
+            candidates: strings("the command", &candidates(program, &process.env))?,
+            args: strings("the command", &process.args)?,
+            env: strings("the environment", &process.env)?,
+            cwd: CString::new(process.cwd.as_bytes())
+                .map_err(|_| invalid("the working directory holds a nul byte".to_owned()))?,
+            program: program.clone(),
+        })
+    }
+}
+
+/// Paths to try in order. Relative entries of PATH are skipped: they would depend on the working directory.
+fn candidates(program: &str, env: &[String]) -> Vec<String> {
+    if program.contains('/') {
+        return vec![program.to_owned()];
+    }
+    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| format!("{dir}/{program}")).collect()
+}
+
+/// Standard streams of the new process.
+#[derive(Clone, Copy)]
+pub(crate) enum Streams {
+    /// Three descriptors above 2.
+    Given([RawFd; 3]),
+    /// A terminal's slave side, known before the fork.
+    Terminal(RawFd),
+    /// A terminal whose slave side comes with [`Word::Mounted`].
+    TerminalToCome,
+}
+
+/// Everything the child does, as plain borrowed data.
+pub(crate) struct Orders<'a> {
+    pub(crate) prepared: &'a Prepared,
+    /// The child's end of the socket pair, and the launcher's, of which it inherits a copy.
+    pub(crate) sync: BorrowedFd<'a>,
+    pub(crate) launcher_sync: RawFd,
+    /// Namespaces to enter first: a user namespace file, or a pidfd and several kinds.
+    pub(crate) join: Option<(BorrowedFd<'a>, c_int)>,
+    /// Namespaces to make (`CLONE_NEW*`).
+    pub(crate) unshare: c_int,
+    /// Open `cgroup.procs` files to enter (v1).
+    pub(crate) cgroups: &'a [OwnedFd],
+    pub(crate) new_cgroup_namespace: bool,
+    /// Report ready and wait for [`Word::Mounted`].
+    pub(crate) wait_for_mounts: bool,
+    pub(crate) hostname: Option<&'a str>,
+    pub(crate) domainname: Option<&'a str>,
+    pub(crate) streams: Streams,
+    pub(crate) umask: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: &'a [u32],
+    pub(crate) capabilities: CapabilitySets,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) filter: Option<&'a [Instruction]>,
+    pub(crate) landlock: Option<BorrowedFd<'a>>,
+    pub(crate) init: bool,
+    /// argv and envp over `prepared`.
+    pub(crate) argv: task::StringArray<'a>,
+    pub(crate) envp: task::StringArray<'a>,
+}
+
+/// argv and envp for [`Orders`]. Allocates.
+pub(crate) fn arrays(prepared: &Prepared) -> (task::StringArray<'_>, task::StringArray<'_>) {
+    let array = |list| task::StringArray::new(<[CString]>::iter(list).map(CString::as_c_str));
+    (array(&prepared.args), array(&prepared.env))
+}
+
+/// Carries the orders out. Never returns: it executes the program, or reports and exits with 127 or 126 or 125.
+pub(crate) fn run(orders: &Orders<'_>) -> ! {
+    task::close_raw(orders.launcher_sync);
+    let failure = match steps(orders) {
+        Ok(never) => match never {},
+        Err(Failure::LauncherGone) => task::exit(125),
+        Err(Failure::Report(failure)) => failure,
+    };
+    report(orders.sync, failure);
+    task::exit(125)
+}
+
+enum Failure {
+    LauncherGone,
+    Report(Report),
+}
+
+/// Turns an errno into a failure at `step`.
+fn at(step: Step) -> impl FnOnce(Errno) -> Failure {
+    move |errno| Failure::Report(Report::failed(step)(errno))
+}
+
+fn steps(orders: &Orders<'_>) -> Result<std::convert::Infallible, Failure> {
+    cred::not_dumpable().map_err(at(Step::HideMemory))?;
+    enter_namespaces(orders)?;
+    let mut terminal = None;
+    if orders.wait_for_mounts {
+        report(orders.sync, Report { step: Step::Ready, errno: None });
+        terminal = await_word(orders.sync, Word::Mounted).map_err(|()| Failure::LauncherGone)?;
+    }
+    settle(orders)?;
+    restrict(orders)?;
+    if orders.init {
+        signal::mask(libc::SIG_SETMASK, &signal::SignalSet::all()).map_err(at(Step::Init))?;
+        match task::bare_fork().map_err(at(Step::Init))? {
+            0 => {}
+            child => crate::init::run(child),
+        }
+    }
+    signal::reset(&RESET_SIGNALS);
+    signal::mask(libc::SIG_SETMASK, &signal::SignalSet::empty()).map_err(at(Step::Signals))?;
+    streams(orders, terminal)?;
+    // Now, not on exec: while this child waits it must not hold sockets of containers that other threads launch.
+    task::close_all_but(orders.sync.as_raw_fd()).map_err(at(Step::Descriptors))?;
+    if orders.wait_for_mounts {
+        await_word(orders.sync, Word::Start).map_err(|()| Failure::LauncherGone)?;
+    }
+    if let (Some(filter), true) = (orders.filter, orders.no_new_privileges) {
+        cred::install_filter(filter).map_err(at(Step::Filter))?;
+    }
+    Err(at(Step::Exec)(execute(orders)))
+}
+
+fn enter_namespaces(orders: &Orders<'_>) -> Result<(), Failure> {
+    if let Some((fd, kinds)) = orders.join {
+        task::setns(fd, kinds).map_err(at(Step::JoinNamespaces))?;
+    }
+    // The descriptors were opened by the launcher, whose rights count (cgroups(7)); "0" is the writer itself.
+    for procs in orders.cgroups {
+        rustix::io::write(procs, b"0").map_err(at(Step::JoinCgroup))?;
+    }
+    let kinds = orders.unshare | if orders.new_cgroup_namespace { libc::CLONE_NEWCGROUP } else { 0 };
+    if kinds != 0 {
+        task::unshare(kinds).map_err(at(Step::NewNamespaces))?;
+    }
+    Ok(())
+}
+
+fn settle(orders: &Orders<'_>) -> Result<(), Failure> {
+    if let Some(name) = orders.hostname {
+        rustix::system::sethostname(name.as_bytes()).map_err(at(Step::HostName))?;
+    }
+    if let Some(name) = orders.domainname {
+        rustix::system::setdomainname(name.as_bytes()).map_err(at(Step::DomainName))?;
+    }
+    rustix::process::chdir(orders.prepared.cwd.as_c_str()).map_err(at(Step::WorkingDirectory))?;
+    inside().map_err(at(Step::WorkingDirectoryOutside))?;
+    cred::new_session_keyring().map_err(at(Step::Keyring))?;
+    rustix::process::umask(Mode::from_raw_mode(orders.umask));
+    Ok(())
+}
+
+/// The kernel shows a working directory beyond the root as "(unreachable)…".
+fn inside() -> Result<(), Errno> {
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    match crate::sys::task::getcwd(&mut buffer) {
+        // A path longer than any buffer is below our root: only its length is unusual.
+        Ok(b'/') | Err(Errno::RANGE | Errno::NAMETOOLONG) => Ok(()),
+        Ok(_) => Err(Errno::XDEV),
+        Err(e) => Err(e),
+    }
+}
+
+fn restrict(orders: &Orders<'_>) -> Result<(), Failure> {
+    cred::limit_bounding_set(orders.capabilities.bounding.0).map_err(at(Step::BoundingSet))?;
+    if let (Some(filter), false) = (orders.filter, orders.no_new_privileges) {
+        cred::install_filter(filter).map_err(at(Step::Filter))?;
+    }
+    if orders.uid != 0 {
+        cred::keep_capabilities().map_err(at(Step::KeepCapabilities))?;
+    }
+    cred::set_ids(orders.uid, orders.gid, orders.groups).map_err(at(Step::SetIds))?;
+    cred::set_capabilities(&orders.capabilities).map_err(at(Step::Capabilities))?;
+    if orders.no_new_privileges {
+        cred::no_new_privileges().map_err(at(Step::NoNewPrivileges))?;
+    }
+    if let Some(ruleset) = orders.landlock {
+        cred::landlock_restrict(ruleset).map_err(at(Step::Landlock))?;
+    }
+    Ok(())
+}
+
+fn streams(orders: &Orders<'_>, to_come: Option<OwnedFd>) -> Result<(), Failure> {
+    rustix::process::setsid().map_err(at(Step::Session))?;
+    let terminal = match orders.streams {
+        Streams::Given(descriptors) => return task::set_stdio(descriptors).map_err(at(Step::StandardStreams)),
+        Streams::Terminal(slave) => slave,
+        Streams::TerminalToCome => {
+            to_come.as_ref().map(AsRawFd::as_raw_fd).ok_or(Errno::BADF).map_err(at(Step::ControllingTerminal))?
+        }
+    };
+    task::set_stdio([terminal; 3]).map_err(at(Step::StandardStreams))?;
+    rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(at(Step::ControllingTerminal))?;
+    // Closed on exec like all others; its owner must not close it here, where nothing else is dropped either.
+    std::mem::forget(to_come);
+    Ok(())
+}
+
+/// Tries the candidates as a shell does: a file that may not be executed is remembered, a missing one is not.
+fn execute(orders: &Orders<'_>) -> Errno {
+    let mut denied = None;
+    let mut last = Errno::NOENT;
+    for path in &orders.prepared.candidates {
+        last = task::execve(path.as_c_str() as &CStr, &orders.argv, &orders.envp);
+        match last {
+            Errno::NOENT | Errno::NOTDIR => {}
+            Errno::ACCESS => denied = Some(last),
+            other => return other,
+        }
+    }
+    denied.unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(list: &[&str]) -> Vec<String> {
+        list.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_program_with_a_slash_is_taken_as_it_is() {
+        assert_eq!(candidates("./run.sh", &env(&["PATH=/bin"])), ["./run.sh"]);
+        assert_eq!(candidates("/bin/sh", &[]), ["/bin/sh"]);
+    }
+
+    #[test]
+    fn path_comes_from_the_container_and_relative_entries_do_not_count() {
+        assert_eq!(candidates("sh", &env(&["A=b", "PATH=/a::.:/b"])), ["/a/sh", "/b/sh"]);
+        assert_eq!(candidates("sh", &[]).len(), 6);
+    }
+}

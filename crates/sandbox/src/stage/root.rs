@@ -1,0 +1,56 @@
+//! The root file system as a detached mount.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::{host_path, overlay};
+use crate::error::Result;
+use crate::sys::mount::{self, Change, attr};
+use crate::{Namespace, Plan, Root, SandboxError};
+
+/// Makes the mount. `userns`: map ids through it. The calling process's file-system ids must be the container root's.
+///
+/// `nosuid` follows `no_new_privs`, which makes set-user-id files powerless anyway. `nodev` is set when the container
+/// has its own user namespace or no_new_privs: it gets its devices by /dev, never from the image.
+pub(crate) fn open(plan: &Plan, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
+    let mut attributes = 0;
+    if plan.process.no_new_privileges {
+        attributes |= attr::NOSUID | attr::NODEV;
+    }
+    if plan.namespaces.user != Namespace::Host {
+        attributes |= attr::NODEV;
+    }
+    match &plan.root {
+        Root::Dir { path, .. } => {
+            let tree = clone_mapped(path, userns, attributes).map_err(failed("bind", path))?;
+            Ok(tree)
+        }
+        Root::Overlay { lower, upper, work, volatile, .. } => {
+            let layers = overlay::Layers { lower, upper, work, volatile: *volatile };
+            overlay::open(&layers, userns, attributes)
+        }
+    }
+}
+
+pub(super) fn is_readonly(root: &Root) -> bool {
+    match root {
+        Root::Dir { readonly, .. } | Root::Overlay { readonly, .. } => *readonly,
+    }
+}
+
+pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> SandboxError {
+    move |source| SandboxError::Root { what, path: path.to_owned(), source }
+}
+
+/// A detached copy of the mount at `path` with ids mapped and attributes set.
+pub(super) fn clone_mapped(path: &Path, userns: Option<BorrowedFd<'_>>, attributes: u64) -> Result<OwnedFd, Errno> {
+    let name: CString = host_path(path).ok_or(Errno::INVAL)?;
+    let tree = mount::clone_host_tree(&name, false)?;
+    // Private: the host's peer group must not see what is mounted inside.
+    let change = Change { set: attributes, propagation: libc::MS_PRIVATE, idmap: userns, recursive: false };
+    mount::set_attributes(tree.as_fd(), change)?;
+    Ok(tree)
+}
