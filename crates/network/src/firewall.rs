@@ -57,11 +57,8 @@ use crate::state::EndpointRecord;
 /// Version of the rules below: a network that was set up with another one gets them anew.
 pub(crate) const RULESET: u32 = 1;
 
-const PUBLISHED: Set = Set {
-    name: "published",
-    key: &[DataType::Protocol, DataType::Port],
-    data: &[DataType::Ipv4, DataType::Port],
-};
+const PUBLISHED: Set =
+    Set { name: "published", key: &[DataType::Protocol, DataType::Port], data: &[DataType::Ipv4, DataType::Port] };
 const PUBLISHED_ON: Set = Set {
     name: "published_on",
     key: &[DataType::Protocol, DataType::Ipv4, DataType::Port],
@@ -71,8 +68,7 @@ const NO_METADATA: Set = Set { name: "no_metadata", key: &[DataType::Ipv4], data
 /// Name of the set that a table has exactly if its network switched forwarding on.
 pub(crate) const HOST_LINKS_SET: &str = "host_links";
 const HOST_LINKS: Set = Set { name: HOST_LINKS_SET, key: &[DataType::Interface], data: &[] };
-const SENDERS: Set =
-    Set { name: "senders", key: &[DataType::Interface, DataType::Ether, DataType::Ipv4], data: &[] };
+const SENDERS: Set = Set { name: "senders", key: &[DataType::Interface, DataType::Ether, DataType::Ipv4], data: &[] };
 
 const LOOPBACK: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(255, 0, 0, 0));
 
@@ -138,8 +134,8 @@ impl Elements {
         self.senders.append(&mut other.senders);
     }
 
-    /// A port belongs to whoever took it last; the socket that reserves it proves that the others are gone.
-    fn last_owner_wins(&mut self) {
+    /// Should two records still claim one port, one of them has it; a batch with both would fail as a whole.
+    fn one_owner_each(&mut self) {
         for elements in [&mut self.published, &mut self.published_on] {
             let by_key: BTreeMap<Vec<u8>, Vec<u8>> = elements.drain(..).map(|e| (e.key, e.data)).collect();
             elements.extend(by_key.into_iter().map(|(key, data)| Element { key, data }));
@@ -164,7 +160,7 @@ impl<'a> Firewall<'a> {
         Table { family: Family::Bridge, name: &self.config.table }
     }
 
-    /// Writes all rules anew, with the elements of `endpoints` (the last one that publishes a port has it).
+    /// Writes all rules anew, with the elements of `endpoints`.
     /// `host_links`: the interfaces that packets must not pass between, if that is our business.
     /// Returns whether the kernel can check frames on the bridge; without that, containers could send in each
     /// other's name.
@@ -186,7 +182,7 @@ impl<'a> Firewall<'a> {
         for endpoint in endpoints {
             elements.append(Elements::of(endpoint));
         }
-        elements.last_owner_wins();
+        elements.one_owner_each();
         self.add_elements(&elements, layer2)?;
         Ok(layer2)
     }
@@ -194,9 +190,7 @@ impl<'a> Firewall<'a> {
     /// Tries as if there were none first: to replace rules makes the kernel wait until nobody uses the old ones.
     fn write_rules(&self, subnet: Subnet, host_links: Option<&[String]>, layer2: bool) -> Result<(), NetworkError> {
         match self.rules(subnet, host_links, layer2, false).commit(&self.socket) {
-            Err(e) if e.is_errno(Errno::EXIST) => {
-                self.rules(subnet, host_links, layer2, true).commit(&self.socket)
-            }
+            Err(e) if e.is_errno(Errno::EXIST) => self.rules(subnet, host_links, layer2, true).commit(&self.socket),
             other => other,
         }
     }
@@ -308,28 +302,26 @@ impl<'a> Firewall<'a> {
         let inet = self.inet();
         let bridge = self.config.bridge.as_str();
         let mut guard = |rule: &dyn Fn(&mut Rule<'_, '_>)| transaction.add_rule(inet, "guard", rule);
-        guard(&|r| r.from_interface("lo").verdict(Verdict::Accept));
+        guard(&|r| r.in_by("lo").verdict(Verdict::Accept));
         guard(&|r| r.ipv4().destination_in(LOOPBACK.0, LOOPBACK.1).verdict(Verdict::Drop));
         guard(&|r| r.ipv4().source_in(LOOPBACK.0, LOOPBACK.1).verdict(Verdict::Drop));
-        guard(&|r| r.not_from_interface(bridge).verdict(Verdict::Accept));
+        guard(&|r| r.not_in_by(bridge).verdict(Verdict::Accept));
         guard(&|r| r.not_ipv4().verdict(Verdict::Drop));
         guard(&|r| r.ipv4().source_outside(subnet).verdict(Verdict::Drop));
         guard(&|r| r.ipv4().source_of_set(NO_METADATA.name).verdict(Verdict::Goto("metadata")));
         // Some clouds answer DNS on the same addresses.
         for protocol in [6, 17] {
-            transaction
-                .add_rule(inet, "metadata", |r| r.destination_port(protocol, 53).verdict(Verdict::Accept));
+            transaction.add_rule(inet, "metadata", |r| r.destination_port(protocol, 53).verdict(Verdict::Accept));
         }
         for (network, mask) in METADATA {
-            transaction
-                .add_rule(inet, "metadata", |r| r.ipv4().destination_in(network, mask).verdict(Verdict::Drop));
+            transaction.add_rule(inet, "metadata", |r| r.ipv4().destination_in(network, mask).verdict(Verdict::Drop));
         }
     }
 
     fn publish_rules(&self, transaction: &mut Transaction) {
         let inet = self.inet();
         for chain in ["incoming", "local"] {
-            transaction.add_rule(inet, chain, |r| r.ipv4().to_this_host().verdict(Verdict::Jump("publish")));
+            transaction.add_rule(inet, chain, |r| r.ipv4().for_this_host().verdict(Verdict::Jump("publish")));
         }
         transaction.add_rule(inet, "publish", |r| r.translate_by_address(PUBLISHED_ON.name));
         transaction.add_rule(inet, "publish", |r| r.translate_by_port(PUBLISHED.name));
@@ -339,10 +331,10 @@ impl<'a> Firewall<'a> {
         let inet = self.inet();
         let bridge = self.config.bridge.as_str();
         let mut forward = |rule: &dyn Fn(&mut Rule<'_, '_>)| transaction.add_rule(inet, "forward", rule);
-        forward(&|r| r.from_interface(bridge).verdict(Verdict::Accept));
-        forward(&|r| r.to_interface(bridge).known_connection().verdict(Verdict::Accept));
-        forward(&|r| r.to_interface(bridge).translated().verdict(Verdict::Accept));
-        forward(&|r| r.to_interface(bridge).verdict(Verdict::Drop));
+        forward(&|r| r.in_by(bridge).verdict(Verdict::Accept));
+        forward(&|r| r.out_by(bridge).known_connection().verdict(Verdict::Accept));
+        forward(&|r| r.out_by(bridge).translated().verdict(Verdict::Accept));
+        forward(&|r| r.out_by(bridge).verdict(Verdict::Drop));
         if guard_host {
             forward(&|r| r.between_interfaces_of(HOST_LINKS.name).verdict(Verdict::Drop));
         }
@@ -353,9 +345,9 @@ impl<'a> Firewall<'a> {
         let bridge = self.config.bridge.as_str();
         let (network, mask) = (subnet.network(), subnet.mask());
         let mut outgoing = |rule: &dyn Fn(&mut Rule<'_, '_>)| transaction.add_rule(inet, "outgoing", rule);
-        outgoing(&|r| r.not_to_interface(bridge).ipv4().source_in(network, mask).masquerade());
-        outgoing(&|r| r.to_interface(bridge).ipv4().source_in(LOOPBACK.0, LOOPBACK.1).masquerade());
-        outgoing(&|r| r.to_interface(bridge).ipv4().source_in(network, mask).translated().masquerade());
+        outgoing(&|r| r.not_out_by(bridge).ipv4().source_in(network, mask).masquerade());
+        outgoing(&|r| r.out_by(bridge).ipv4().source_in(LOOPBACK.0, LOOPBACK.1).masquerade());
+        outgoing(&|r| r.out_by(bridge).ipv4().source_in(network, mask).translated().masquerade());
     }
 
     fn layer2_rules(&self, transaction: &mut Transaction) {
@@ -364,7 +356,7 @@ impl<'a> Firewall<'a> {
         let base = BaseChain { kind: "filter", hook: Hook::Prerouting, priority: -300 };
         transaction.add_chain(table, "senders", Some(base));
         let mut senders = |rule: &dyn Fn(&mut Rule<'_, '_>)| transaction.add_rule(table, "senders", rule);
-        senders(&|r| r.not_from_prefix(&self.config.veth_prefix).verdict(Verdict::Accept));
+        senders(&|r| r.not_in_by_prefix(&self.config.veth_prefix).verdict(Verdict::Accept));
         senders(&|r| r.ether_type(ETHER_IPV4).ip_sender_of_set(SENDERS.name).verdict(Verdict::Accept));
         senders(&|r| r.ether_type(ETHER_ARP).arp_sender_of_set(SENDERS.name).verdict(Verdict::Accept));
         senders(&|r| r.verdict(Verdict::Drop));

@@ -68,9 +68,8 @@ fn take_record(
 /// table of somebody else that came since then is the sign of another program that forwards.
 pub(crate) fn restore(state: &State, config: &NetworkConfig, netfilter: &Socket) -> Result<(), NetworkError> {
     let Some(record) = state.forwarding()? else { return Ok(()) };
-    let newcomers = nft::tables(netfilter)?
-        .into_iter()
-        .any(|table| table.1 != config.table && !record.tables.contains(&table));
+    let newcomers =
+        nft::tables(netfilter)?.into_iter().any(|table| table.1 != config.table && !record.tables.contains(&table));
     if !newcomers {
         sysctl::write(IP_FORWARD, "0")?;
         for link in &record.forwarding {

@@ -37,8 +37,7 @@ mod tests {
 
     fn network(dir: &tempfile::TempDir, subnet: &str) -> (State, NetworkRecord) {
         let state = State::new(dir.path(), dir.path(), "n");
-        let record =
-            NetworkRecord { subnet: subnet.parse().unwrap(), mtu: 1500, ruleset: 1, layer2: true };
+        let record = NetworkRecord { subnet: subnet.parse().unwrap(), mtu: 1500, ruleset: 1, layer2: true };
         state.set_network(&record).unwrap();
         (state, record)
     }
@@ -68,7 +67,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (state, record) = network(&dir, "10.9.8.0/24");
         claim(&state, &record, "a", [10, 9, 8, 77].into()).unwrap();
-        for (ip, reason) in [([10, 9, 8, 77], "another container"), ([10, 9, 8, 1], "10.9.8.0/24"), ([10, 9, 9, 2], "10.9.8.0/24")] {
+        for (ip, reason) in
+            [([10, 9, 8, 77], "another container"), ([10, 9, 8, 1], "10.9.8.0/24"), ([10, 9, 9, 2], "10.9.8.0/24")]
+        {
             let error = claim(&state, &record, "b", ip.into()).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }

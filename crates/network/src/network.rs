@@ -2,6 +2,8 @@
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -21,6 +23,9 @@ use crate::{ipam, sysctl};
 
 /// Name of the interface in the container.
 const INSIDE: &str = "eth0";
+
+/// How long to wait for the kernel to notice a link. It is no failure if it takes longer, only a lost frame.
+const LINK_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What [`Network::gc`] removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,11 +114,13 @@ impl Network {
         self.state.set_endpoint(&record)?;
         // Before the link: from its first frame on it is known who may send what.
         if !setup.firewall.add(&record, network.layer2)? {
+            setup.take_ports_over(&record)?;
             network.layer2 = setup.write_rules(&network)?;
             self.state.update_network(&network)?;
         }
         create_link(setup, &network, &record, bridge, attach.netns)?;
         netns::within(attach.netns, || configure_inside(&network, &record))?;
+        wait_for_link(setup, &record, bridge)?;
         for port in record.ports.iter().filter(|p| p.protocol == Protocol::Udp) {
             crate::netlink::conntrack::forget_udp_port(setup.firewall.socket(), port.host_port)?;
         }
@@ -205,10 +212,7 @@ fn create_link(
 ) -> Result<(), NetworkError> {
     let host = record.host_interface.as_str();
     let mut batch = Batch::default();
-    route::create_veth(
-        &mut batch,
-        &VethPair { host, inside: INSIDE, netns, mac: record.mac, mtu: network.mtu },
-    );
+    route::create_veth(&mut batch, &VethPair { host, inside: INSIDE, netns, mac: record.mac, mtu: network.mtu });
     match setup.route.execute(&batch) {
         // A pair of the same name has no record, else its address were taken: it is a leftover.
         Err(e) if e.is_errno(Errno::EXIST) => {
@@ -227,6 +231,22 @@ fn create_link(
         route::hairpin(&mut batch, host);
     }
     setup.route.execute(&batch)
+}
+
+/// Waits until the kernel has noticed that both ends are up. It does so in its own time, and a frame that comes
+/// first is lost: a whole second of waiting for whoever sent it, because that is when ARP asks again.
+/// Newer kernels catch up when they are asked (6.8, "synchronize link-watch when carrier is queried").
+fn wait_for_link(setup: &Setup<'_>, record: &EndpointRecord, bridge: u32) -> Result<(), NetworkError> {
+    let start = Instant::now();
+    while start.elapsed() < LINK_PATIENCE {
+        let port = route::link_by_name(&setup.route, &record.host_interface)?;
+        let bridge = route::link_by_index(&setup.route, bridge)?;
+        if port.is_some_and(|p| p.forwards) && bridge.is_some_and(|b| b.works) {
+            break;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
 }
 
 /// Runs in the container's namespace.

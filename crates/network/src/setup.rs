@@ -6,11 +6,12 @@ use rustix::io::Errno;
 
 use crate::address::{MacAddress, Subnet};
 use crate::config::NetworkConfig;
+use crate::endpoint::Published;
 use crate::error::NetworkError;
 use crate::firewall::{Firewall, RULESET};
 use crate::forwarding;
-use crate::netlink::message::Batch;
 use crate::netlink::conntrack;
+use crate::netlink::message::Batch;
 use crate::netlink::route::{self, Link, Route};
 use crate::netlink::socket::Socket;
 use crate::publish::Protocol;
@@ -110,6 +111,21 @@ impl<'a> Setup<'a> {
         Ok(Ready { record, bridge })
     }
 
+    /// Takes ports away from the records of other endpoints that still claim them: whoever holds the sockets that
+    /// reserve a port proves that its earlier owner is dead, only not yet cleaned up.
+    pub(crate) fn take_ports_over(&self, owner: &EndpointRecord) -> Result<(), NetworkError> {
+        let same =
+            |a: &Published, b: &Published| (a.protocol, a.host_ip, a.host_port) == (b.protocol, b.host_ip, b.host_port);
+        for mut other in self.state.endpoints()?.into_iter().filter(|e| e.id != owner.id) {
+            let before = other.ports.len();
+            other.ports.retain(|p| !owner.ports.iter().any(|o| same(o, p)));
+            if other.ports.len() != before {
+                self.state.set_endpoint(&other)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes all rules with all endpoints; the bridge exists. Returns whether senders are checked.
     pub(crate) fn write_rules(&self, record: &NetworkRecord) -> Result<bool, NetworkError> {
         let forwarding = forwarding::enable(self.state, self.config, &self.route, self.firewall.socket())?;
@@ -139,21 +155,17 @@ impl<'a> Setup<'a> {
     }
 
     fn choose_subnet(&self, routes: &[Route]) -> Result<Subnet, NetworkError> {
-        let collision = |subnet: Subnet| {
-            routes.iter().find(|r| r.prefix > 0 && subnet.overlaps(r.destination, r.prefix))
-        };
+        let collision =
+            |subnet: Subnet| routes.iter().find(|r| r.prefix > 0 && subnet.overlaps(r.destination, r.prefix));
         if let Some(subnet) = self.config.subnet {
             return match collision(subnet) {
                 None => Ok(subnet),
-                Some(r) => {
-                    Err(NetworkError::SubnetTaken { subnet, route: format!("{}/{}", r.destination, r.prefix) })
-                }
+                Some(r) => Err(NetworkError::SubnetTaken { subnet, route: format!("{}/{}", r.destination, r.prefix) }),
             };
         }
         // A name server that is reached by the default route must not end up inside the subnet.
         let servers = HostResolver::read().servers();
-        let hides_server =
-            |subnet: Subnet| servers.iter().any(|s| matches!(s, IpAddr::V4(ip) if subnet.contains(*ip)));
+        let hides_server = |subnet: Subnet| servers.iter().any(|s| matches!(s, IpAddr::V4(ip) if subnet.contains(*ip)));
         let candidates = CANDIDATES.iter().filter_map(|(ip, prefix)| Subnet::new(*ip, *prefix).ok());
         let candidates: Vec<_> = self.state.remembered_subnet().into_iter().chain(candidates).collect();
         candidates.iter().copied().find(|s| collision(*s).is_none() && !hides_server(*s)).ok_or_else(|| {

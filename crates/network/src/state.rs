@@ -85,7 +85,12 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(run_dir: &Path, root_dir: &Path, name: &str) -> State {
         let base = run_dir.join("network");
-        State { dir: base.join(name), next: base.join(format!("{name}.next")), base, remembered: root_dir.join("network").join(format!("{name}.json")) }
+        State {
+            dir: base.join(name),
+            next: base.join(format!("{name}.next")),
+            base,
+            remembered: root_dir.join("network").join(format!("{name}.json")),
+        }
     }
 
     /// Takes the lock that every change needs.
@@ -255,8 +260,7 @@ fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, NetworkErr
 }
 
 fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), NetworkError> {
-    let json =
-        serde_json::to_vec(record).map_err(|source| NetworkError::Damaged { path: path.to_owned(), source })?;
+    let json = serde_json::to_vec(record).map_err(|source| NetworkError::Damaged { path: path.to_owned(), source })?;
     Ok(write_volatile(path, &json, 0o600)?)
 }
 

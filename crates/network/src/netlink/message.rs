@@ -53,7 +53,13 @@ impl Batch {
     }
 
     /// Adds a request of type `kind`. `what` completes "cannot …" should it fail.
-    pub(crate) fn request(&mut self, what: impl Into<String>, kind: u16, flags: u16, body: impl FnOnce(&mut Writer<'_>)) {
+    pub(crate) fn request(
+        &mut self,
+        what: impl Into<String>,
+        kind: u16,
+        flags: u16,
+        body: impl FnOnce(&mut Writer<'_>),
+    ) {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         self.last_start = self.bytes.len();
         self.append(kind, flags, sequence, body);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::message::{ACK, Batch, CREATE, DUMP, EXCL, Message, Writer, text_of, u32_of};
+use super::message::{ACK, Attributes, Batch, CREATE, DUMP, EXCL, Message, Writer, text_of, u32_of};
 use super::socket::Socket;
 use crate::address::MacAddress;
 use crate::error::NetworkError;
@@ -21,6 +21,8 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
+const OPERSTATE_UP: u8 = 6;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
@@ -33,6 +35,8 @@ const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+const IFLA_BRPORT_STATE: u16 = 1;
+const PORT_FORWARDING: u8 = 3;
 const IFLA_BRPORT_HAIRPIN: u16 = 4;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
@@ -64,18 +68,25 @@ pub(crate) struct Link {
     pub(crate) mtu: u32,
     /// `bridge`, `veth`, …; empty for hardware and loopback.
     pub(crate) kind: String,
+    /// Whether packets can leave by it (RFC 2863, `operstate`).
+    pub(crate) works: bool,
+    /// Whether it is a bridge port that forwards frames.
+    pub(crate) forwards: bool,
 }
 
 impl Link {
     fn read(message: &Message<'_>) -> Option<Link> {
         let index = u32_of(message.body.get(4..8)?)?;
         let attributes = message.attributes(LINK_HEADER);
-        let info = attributes.find(IFLA_LINKINFO).map(super::message::Attributes::of);
+        let info = attributes.find(IFLA_LINKINFO).map(Attributes::of);
+        let port = info.as_ref().and_then(|i| i.find(IFLA_INFO_SLAVE_DATA)).map(Attributes::of);
         Some(Link {
             index,
             name: text_of(attributes.find(IFLA_IFNAME)?),
             mtu: attributes.find(IFLA_MTU).and_then(u32_of).unwrap_or(0),
             kind: info.and_then(|i| i.find(IFLA_INFO_KIND)).map(text_of).unwrap_or_default(),
+            works: attributes.find(IFLA_OPERSTATE) == Some(&[OPERSTATE_UP]),
+            forwards: port.and_then(|p| p.find(IFLA_BRPORT_STATE)) == Some(&[PORT_FORWARDING]),
         })
     }
 }
@@ -94,7 +105,13 @@ pub(crate) struct Route {
 /// Every link of the namespace.
 pub(crate) fn links(socket: &Socket) -> Result<Vec<Link>, NetworkError> {
     let mut all = Vec::new();
-    socket.query("list network interfaces", GETLINK, DUMP, |w| w.raw(&[0; LINK_HEADER]), |m| all.extend(Link::read(m)))?;
+    socket.query(
+        "list network interfaces",
+        GETLINK,
+        DUMP,
+        |w| w.raw(&[0; LINK_HEADER]),
+        |m| all.extend(Link::read(m)),
+    )?;
     Ok(all)
 }
 
@@ -128,13 +145,19 @@ pub(crate) fn routes(socket: &Socket) -> Result<Vec<Route>, NetworkError> {
     socket.query("list routes", GETROUTE, DUMP, |w| w.raw(&header), |m| all.extend(read_route(m)))?;
     let mut header = [0; ADDRESS_HEADER];
     header[0] = AF_INET;
-    socket.query("list addresses", GETADDR, DUMP, |w| w.raw(&header), |m| {
-        let prefix = m.body.get(1).copied();
-        let address = m.attributes(ADDRESS_HEADER).find(IFA_ADDRESS).and_then(ip_of);
-        if let (Some(prefix), Some(destination)) = (prefix, address) {
-            all.push(Route { destination, prefix, out: None, metric: 0 });
-        }
-    })?;
+    socket.query(
+        "list addresses",
+        GETADDR,
+        DUMP,
+        |w| w.raw(&header),
+        |m| {
+            let prefix = m.body.get(1).copied();
+            let address = m.attributes(ADDRESS_HEADER).find(IFA_ADDRESS).and_then(ip_of);
+            if let (Some(prefix), Some(destination)) = (prefix, address) {
+                all.push(Route { destination, prefix, out: None, metric: 0 });
+            }
+        },
+    )?;
     Ok(all)
 }
 

@@ -49,7 +49,7 @@ impl Socket {
     /// The first failure is returned in the words of its request. rtnetlink carries on after a failure;
     /// an nf_tables batch is all or nothing.
     pub(crate) fn execute(&self, batch: &Batch) -> Result<(), NetworkError> {
-        let (Some((first, first_words)), Some((last, _))) = (batch.requests().first(), batch.requests().last()) else {
+        let (Some((_, first_words)), Some((last, _))) = (batch.requests().first(), batch.requests().last()) else {
             return Ok(());
         };
         self.send(batch.bytes(), first_words)?;
@@ -66,11 +66,9 @@ impl Socket {
                 Err(e) => return Err(NetworkError::kernel(format!("{first_words}: no answer from the kernel"), e)),
             };
             for message in messages(buffer.get(..received).unwrap_or_default()) {
-                let (Some(number), Some(index)) =
-                    (message.error_number(), (message.sequence.wrapping_sub(*first) as usize).into_known(batch))
-                else {
-                    continue;
-                };
+                // Sequence numbers of a batch rise, but other threads take some in between.
+                let index = batch.requests().binary_search_by_key(&message.sequence, |(s, _)| *s);
+                let (Some(number), Ok(index)) = (message.error_number(), index) else { continue };
                 if number != 0 && failure.is_none_or(|(earlier, _)| index < earlier) {
                     failure = Some((index, Errno::from_raw_os_error(number)));
                 }
@@ -131,16 +129,5 @@ impl Socket {
                 Err(e) => return Err(NetworkError::kernel(what, e)),
             }
         }
-    }
-}
-
-/// An index that may come from an answer to somebody else.
-trait IntoKnown {
-    fn into_known(self, batch: &Batch) -> Option<usize>;
-}
-
-impl IntoKnown for usize {
-    fn into_known(self, batch: &Batch) -> Option<usize> {
-        (self < batch.requests().len()).then_some(self)
     }
 }

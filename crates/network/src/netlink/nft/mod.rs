@@ -184,12 +184,18 @@ impl Transaction {
 /// The tables of every family: family number and name.
 pub(crate) fn tables(socket: &Socket) -> Result<Vec<(u8, String)>, NetworkError> {
     let mut all = Vec::new();
-    socket.query("list nftables tables", GETTABLE, DUMP, |w| w.raw(&header(0, 0)), |message| {
-        let name = message.attributes(4).find(NFTA_TABLE_NAME).map(text_of);
-        if let (Some(family), Some(name)) = (message.body.first(), name) {
-            all.push((*family, name));
-        }
-    })?;
+    socket.query(
+        "list nftables tables",
+        GETTABLE,
+        DUMP,
+        |w| w.raw(&header(0, 0)),
+        |message| {
+            let name = message.attributes(4).find(NFTA_TABLE_NAME).map(text_of);
+            if let (Some(family), Some(name)) = (message.body.first(), name) {
+                all.push((*family, name));
+            }
+        },
+    )?;
     Ok(all)
 }
 
@@ -197,12 +203,18 @@ pub(crate) fn tables(socket: &Socket) -> Result<Vec<(u8, String)>, NetworkError>
 pub(crate) fn tables_with_set(socket: &Socket, set: &str) -> Result<Vec<String>, NetworkError> {
     let mut all = Vec::new();
     let inet = header(Family::Inet as u8, 0);
-    socket.query("list nftables sets", GETSET, DUMP, |w| w.raw(&inet), |message| {
-        let attributes = message.attributes(inet.len());
-        if attributes.find(set::NFTA_SET_NAME).map(text_of).as_deref() == Some(set) {
-            all.extend(attributes.find(set::NFTA_SET_TABLE).map(text_of));
-        }
-    })?;
+    socket.query(
+        "list nftables sets",
+        GETSET,
+        DUMP,
+        |w| w.raw(&inet),
+        |message| {
+            let attributes = message.attributes(inet.len());
+            if attributes.find(set::NFTA_SET_NAME).map(text_of).as_deref() == Some(set) {
+                all.extend(attributes.find(set::NFTA_SET_TABLE).map(text_of));
+            }
+        },
+    )?;
     Ok(all)
 }
 

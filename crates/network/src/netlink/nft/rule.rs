@@ -68,27 +68,27 @@ impl<'w, 'b> Rule<'w, 'b> {
     }
 
     /// Came in by this interface.
-    pub(crate) fn from_interface(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn in_by(&mut self, name: &str) -> &mut Self {
         self.meta(0, META_IIFNAME).compare(EQUAL, &interface_field(name))
     }
 
     /// Came in by another interface.
-    pub(crate) fn not_from_interface(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn not_in_by(&mut self, name: &str) -> &mut Self {
         self.meta(0, META_IIFNAME).compare(DIFFERENT, &interface_field(name))
     }
 
     /// Came in by an interface whose name does not start like this.
-    pub(crate) fn not_from_prefix(&mut self, prefix: &str) -> &mut Self {
+    pub(crate) fn not_in_by_prefix(&mut self, prefix: &str) -> &mut Self {
         self.meta(0, META_IIFNAME).compare(DIFFERENT, prefix.as_bytes())
     }
 
     /// Goes out by this interface.
-    pub(crate) fn to_interface(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn out_by(&mut self, name: &str) -> &mut Self {
         self.meta(0, META_OIFNAME).compare(EQUAL, &interface_field(name))
     }
 
     /// Goes out by another interface.
-    pub(crate) fn not_to_interface(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn not_out_by(&mut self, name: &str) -> &mut Self {
         self.meta(0, META_OIFNAME).compare(DIFFERENT, &interface_field(name))
     }
 
@@ -151,7 +151,7 @@ impl<'w, 'b> Rule<'w, 'b> {
     }
 
     /// Is for an address of the host.
-    pub(crate) fn to_this_host(&mut self) -> &mut Self {
+    pub(crate) fn for_this_host(&mut self) -> &mut Self {
         self.expression("fib", |w| {
             w.be32(1, REGISTER_0);
             w.be32(2, FIB_ADDRTYPE);
