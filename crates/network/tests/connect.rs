@@ -1,5 +1,6 @@
 //! An attached container reaches what it should, and is reached where it is published: on the real kernel.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
 

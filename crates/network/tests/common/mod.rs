@@ -1,6 +1,6 @@
 //! A small world of network namespaces for the tests: a host, the world outside, containers. The real host's
 //! network is not touched, so tests run side by side.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may fail")]
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
