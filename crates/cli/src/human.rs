@@ -119,8 +119,8 @@ pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     }
     if let Ok(t) = text.parse::<jiff::civil::DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(Into::into))
     {
-        if let Ok(zoned) = t.to_zoned(jiff::tz::TimeZone::UTC) {
-            return Ok(zoned.timestamp());
+        if let Ok(time) = jiff::tz::TimeZone::UTC.to_timestamp(t) {
+            return Ok(time);
         }
     }
     let error = || {

@@ -4,11 +4,14 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod container;
 mod context;
 mod failure;
+mod gate;
 mod go_template;
 mod human;
 mod output;
+mod scanner;
 
 use std::process::ExitCode;
 

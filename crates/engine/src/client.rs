@@ -17,6 +17,8 @@ use crate::wire::{self, Decoder, Kind, Streams};
 pub struct Client {
     stream: UnixStream,
     decoder: Decoder,
+    /// Frames that the monitor has not taken yet.
+    queue: Vec<u8>,
 }
 
 /// What an attached client hears.
@@ -40,7 +42,7 @@ impl Client {
         let dir = rustix::fs::open(&paths.run, flags, Mode::empty()).map_err(io_error("open", &paths.run))?;
         let stream =
             UnixStream::connect(socket_path(&dir)).map_err(io_error("reach the monitor through", &paths.run))?;
-        Ok(Client { stream, decoder: Decoder::default() })
+        Ok(Client { stream, decoder: Decoder::default(), queue: Vec::new() })
     }
 
     /// Connects and attaches.
@@ -51,7 +53,7 @@ impl Client {
 
     /// Attaches through a stream whose other end a monitor has or will have.
     pub(crate) fn with_stream(stream: UnixStream, streams: Streams) -> Result<Client, EngineError> {
-        let client = Client { stream, decoder: Decoder::default() };
+        let client = Client { stream, decoder: Decoder::default(), queue: Vec::new() };
         client.send(Kind::Attach, &[streams.to_byte()])?;
         Ok(client)
     }
@@ -60,31 +62,94 @@ impl Client {
         wire::send(&self.stream, kind, payload).map_err(system_error("talk to the container's monitor"))
     }
 
-    /// Sends input; long input in pieces.
-    pub fn input(&self, bytes: &[u8]) -> Result<(), EngineError> {
-        bytes.chunks(wire::MAX_PAYLOAD).try_for_each(|piece| self.send(Kind::Stdin, piece))
+    /// Queues input. Queue more only when [`Client::flush`] has emptied the queue, so that it stays small.
+    pub fn input(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(wire::MAX_PAYLOAD) {
+            wire::push(&mut self.queue, Kind::Stdin, piece);
+        }
     }
 
-    /// Says that there is no more input.
-    pub fn input_end(&self) -> Result<(), EngineError> {
-        self.send(Kind::StdinEnd, &[])
+    /// Queues the end of input.
+    pub fn input_end(&mut self) {
+        wire::push(&mut self.queue, Kind::StdinEnd, &[]);
     }
 
-    /// Tells the size of the terminal.
-    pub fn resize(&self, columns: u16, rows: u16) -> Result<(), EngineError> {
+    /// Queues the size of the terminal.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
         let [a, b] = columns.to_le_bytes();
         let [c, d] = rows.to_le_bytes();
-        self.send(Kind::Resize, &[a, b, c, d])
+        wire::push(&mut self.queue, Kind::Resize, &[a, b, c, d]);
+    }
+
+    /// Queues a signal for the container's first process.
+    pub fn forward_signal(&mut self, signal: i32) {
+        wire::push(&mut self.queue, Kind::Signal, &signal.to_le_bytes());
     }
 
     /// Goes, and leaves the container's input open.
-    pub fn detach(&self) -> Result<(), EngineError> {
-        self.send(Kind::Detach, &[])
+    pub fn detach(mut self) -> Result<(), EngineError> {
+        wire::push(&mut self.queue, Kind::Detach, &[]);
+        let queue = std::mem::take(&mut self.queue);
+        use std::io::Write;
+        self.stream.write_all(&queue).map_err(system_error("talk to the container's monitor"))
     }
 
-    /// Forwards a signal without waiting for the answer (which [`Client::next`] skips).
-    pub fn forward_signal(&self, signal: i32) -> Result<(), EngineError> {
-        self.send(Kind::Signal, &signal.to_le_bytes())
+    /// Sends what the socket takes without waiting. Answers whether the queue is empty.
+    ///
+    /// Waiting here could be for ever: the monitor may be waiting for us to take output.
+    pub fn flush(&mut self) -> Result<bool, EngineError> {
+        use rustix::net::{SendFlags, send};
+        while !self.queue.is_empty() {
+            match send(self.stream.as_fd(), &self.queue, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(n) => {
+                    self.queue.drain(..n);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(false),
+                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
+                    // It is going; its last words are still to be read.
+                    self.queue.clear();
+                }
+                Err(e) => return Err(system_error("talk to the container's monitor")(e)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether something waits to be sent: poll for writing then.
+    pub fn wants_to_send(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes what has come, without waiting. Answers whether the monitor is still there.
+    pub fn receive_now(&mut self) -> Result<bool, EngineError> {
+        use rustix::net::{RecvFlags, recv};
+        let mut bytes = [0u8; 32 << 10];
+        loop {
+            match recv(self.stream.as_fd(), bytes.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((0, _)) | Err(rustix::io::Errno::CONNRESET) => return Ok(false),
+                Ok((n, _)) => {
+                    self.decoder.feed(bytes.get(..n).unwrap_or_default());
+                    return Ok(true);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(true),
+                Err(e) => return Err(system_error("hear from the container's monitor")(e)),
+            }
+        }
+    }
+
+    /// The next message that has come whole; `None` when there is none yet.
+    pub fn message(&mut self) -> Result<Option<Message>, EngineError> {
+        loop {
+            match self.decoder.next().map_err(system_error("understand the container's monitor"))? {
+                None => return Ok(None),
+                Some((Some(Kind::Stdout), bytes)) => return Ok(Some(Message::Stdout(bytes.to_vec()))),
+                Some((Some(Kind::Stderr), bytes)) => return Ok(Some(Message::Stderr(bytes.to_vec()))),
+                Some((Some(Kind::Exit), code)) => return Ok(Some(Message::Exit(wire::as_i32(code).unwrap_or(255)))),
+                Some(_) => {}
+            }
+        }
     }
 
     /// Sends the container a signal.
@@ -115,30 +180,11 @@ impl Client {
         }
     }
 
-    /// The next message; `None` when the monitor is gone without a word.
-    pub fn next(&mut self) -> Result<Option<Message>, EngineError> {
-        loop {
-            let message = match self.receive()? {
-                None => return Ok(None),
-                Some((Kind::Stdout, bytes)) => Message::Stdout(bytes),
-                Some((Kind::Stderr, bytes)) => Message::Stderr(bytes),
-                Some((Kind::Exit, code)) => Message::Exit(wire::as_i32(&code).unwrap_or(255)),
-                Some(_) => continue,
-            };
-            return Ok(Some(message));
-        }
-    }
-
-    /// Whether a message can be taken without waiting for the socket.
-    pub fn has_buffered(&self) -> bool {
-        self.decoder.has_whole_frame()
-    }
-
     /// Waits for the exit code; output is dropped. `None` when the monitor died.
     pub(crate) fn wait_exit(&mut self) -> Result<Option<i32>, EngineError> {
         loop {
-            match self.next()? {
-                Some(Message::Exit(code)) => return Ok(Some(code)),
+            match self.receive()? {
+                Some((Kind::Exit, code)) => return Ok(Some(wire::as_i32(&code).unwrap_or(255))),
                 Some(_) => {}
                 None => return Ok(None),
             }

@@ -130,14 +130,6 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether [`Decoder::next`] has something without more bytes.
-    pub fn has_whole_frame(&self) -> bool {
-        match self.buffer.get(self.start..).unwrap_or_default() {
-            &[_, a, b, c, d, ref rest @ ..] => rest.len() >= u32::from_le_bytes([a, b, c, d]) as usize,
-            _ => false,
-        }
-    }
-
     /// The next whole frame; `None` when more bytes are needed.
     ///
     /// # Errors

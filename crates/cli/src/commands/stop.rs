@@ -1,0 +1,29 @@
+//! `stockade stop`
+
+use crate::Outcome;
+use crate::container::{engine, for_each};
+use crate::context::Context;
+
+/// Arguments of `stockade stop`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Seconds until SIGKILL; -1 waits for ever [default: the container's, else 10]
+    #[arg(short = 't', long = "timeout", alias = "time", value_name = "SECONDS", allow_negative_numbers = true)]
+    timeout: Option<i64>,
+    /// Signal instead of the container's stop signal
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
+    /// Containers
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Stops containers.
+pub fn run(args: Args, context: &Context) -> Outcome {
+    let signal = args.signal.as_deref().map(stockade_engine::signals::parse).transpose()?;
+    let engine = engine(context)?;
+    for_each(&args.containers, |name| {
+        engine.stop(name, signal, args.timeout)?;
+        Ok(name.to_owned())
+    })
+}

@@ -1,0 +1,49 @@
+//! What the container verbs share: the long list of flags of `run` and `create`, and the attached terminal.
+
+pub mod attach;
+pub mod detach_keys;
+pub mod env;
+pub mod flags;
+pub mod mounts;
+pub mod refused;
+pub mod request;
+pub mod terminal;
+pub mod values;
+
+use stockade_engine::{Engine, EngineError};
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// Opens the engine.
+pub fn engine(context: &Context) -> Result<Engine, Failure> {
+    Ok(Engine::open(&context.settings)?)
+}
+
+/// A failure of `run`, `create` and `exec`: docker's exit codes 125, 126, 127; 2 for wrong usage.
+pub fn start_failure(error: EngineError) -> Failure {
+    let exit = if error.is_usage() { Exit::USAGE } else { Exit(error.exit_code()) };
+    Failure::from(error).with_exit(exit)
+}
+
+/// Runs `each` for every name, prints the name where it worked and the error where not; fails if one failed.
+pub fn for_each(
+    names: &[String],
+    mut each: impl FnMut(&str) -> Result<String, Failure>,
+) -> Result<Exit, Failure> {
+    let mut failed = Exit::DONE;
+    for name in names {
+        match each(name) {
+            Ok(line) => {
+                if !line.is_empty() {
+                    crate::output::to_stdout(&format!("{line}\n"))?;
+                }
+            }
+            Err(failure) => {
+                failure.print();
+                failed = if failure.exit() == Exit::DONE { Exit::FAILED } else { failure.exit() };
+            }
+        }
+    }
+    Ok(failed)
+}
