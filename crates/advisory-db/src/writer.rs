@@ -214,7 +214,7 @@ impl Writer {
             sections.insert(section as u32, bytes);
         };
         let coverage = self.coverage()?;
-        let (ecosystems, packages, affected) = self.packages(&new_index)?;
+        let [ecosystems, packages, affected] = self.packages(&new_index)?;
         put(Section::Coverage, coverage);
         put(Section::Ecosystems, ecosystems);
         put(Section::Packages, packages);
@@ -269,7 +269,7 @@ impl Writer {
         Ok(out)
     }
 
-    fn packages(&mut self, new_index: &[Option<u32>]) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), DbError> {
+    fn packages(&mut self, new_index: &[Option<u32>]) -> Result<[Vec<u8>; 3], DbError> {
         self.affected.sort_by(|a, b| (&a.ecosystem, &a.name, a.record).cmp(&(&b.ecosystem, &b.name, b.record)));
         let (mut ecosystems, mut packages, mut affected) = (Vec::new(), Vec::new(), Vec::new());
         let (mut package_count, mut affected_count) = (0u32, 0u32);
@@ -292,7 +292,7 @@ impl Writer {
             let name = self.strings.put(ecosystem)?;
             push_words(&mut ecosystems, &[name, first_package, package_count - first_package]);
         }
-        Ok((ecosystems, packages, affected))
+        Ok([ecosystems, packages, affected])
     }
 
     fn source_items(&self) -> Vec<u8> {

@@ -7,6 +7,7 @@
 
 pub mod database;
 pub mod ecosystem;
+pub mod ignore;
 pub mod matching;
 pub mod report;
 pub mod severity;

@@ -94,6 +94,13 @@ impl Failure {
     }
 }
 
+/// The message alone, for a message around it.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
         let mut message = String::new();

@@ -48,6 +48,11 @@ impl Style {
         Style { on: wanted(io::stderr().is_terminal()) }
     }
 
+    /// Whether colour is used.
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }

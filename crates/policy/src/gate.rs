@@ -158,7 +158,9 @@ fn attention(exceptions: &[GateException], used: &[bool], today: Date) -> Vec<Ex
         let id = exception.id.clone();
         match (&exception.until, used) {
             (_, false) => out.push(ExceptionNote::Unused { id }),
-            (Some(until), true) if !holds(exception, today) => out.push(ExceptionNote::Expired { id, until: until.clone() }),
+            (Some(until), true) if !holds(exception, today) => {
+                out.push(ExceptionNote::Expired { id, until: until.clone() })
+            }
             _ => {}
         }
     }
@@ -182,7 +184,9 @@ impl std::fmt::Display for Offence {
 impl std::fmt::Display for ExceptionNote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ExceptionNote::Expired { id, until } => write!(f, "the exception for {id} ended on {until}: the finding counts again"),
+            ExceptionNote::Expired { id, until } => {
+                write!(f, "the exception for {id} ended on {until}: the finding counts again")
+            }
             ExceptionNote::Unused { id } => write!(f, "the exception for {id} matches no finding: it can be removed"),
         }
     }
@@ -241,7 +245,8 @@ mod tests {
     fn unknown_facts_decide_only_where_the_policy_says_so() {
         let mut report = report(&[]);
         report.unknown.push(stockade_inventory::Unknown::new("coverage", "", "no facts for X"));
-        let with = |mode, unknown| gate(&GateSettings { mode, unknown, ..GateSettings::default() }, &report, today()).verdict;
+        let with =
+            |mode, unknown| gate(&GateSettings { mode, unknown, ..GateSettings::default() }, &report, today()).verdict;
         assert_eq!(with(GateMode::Deny, UnknownMode::Allow), Verdict::Pass);
         assert_eq!(with(GateMode::Deny, UnknownMode::Warn), Verdict::Warn);
         assert_eq!(with(GateMode::Deny, UnknownMode::Deny), Verdict::Undecided);
@@ -252,10 +257,18 @@ mod tests {
     #[test]
     fn exceptions_hold_until_their_day_and_are_reported_when_they_do_not_or_are_not_needed() {
         let report = report(&[("CVE-1", "critical", false, &["2.0"]), ("CVE-2", "critical", false, &["2.0"])]);
-        let exception = |id: &str, until: Option<&str>| GateException { id: id.into(), reason: "r".into(), until: until.map(Into::into) };
+        let exception = |id: &str, until: Option<&str>| GateException {
+            id: id.into(),
+            reason: "r".into(),
+            until: until.map(Into::into),
+        };
         let settings = GateSettings {
             mode: GateMode::Deny,
-            exceptions: vec![exception("ALIAS-CVE-1", Some("2026-11-24")), exception("cve-2", Some("2026-11-23")), exception("CVE-9", None)],
+            exceptions: vec![
+                exception("ALIAS-CVE-1", Some("2026-11-24")),
+                exception("cve-2", Some("2026-11-23")),
+                exception("CVE-9", None),
+            ],
             ..GateSettings::default()
         };
         let decision = gate(&settings, &report, today());
@@ -264,7 +277,10 @@ mod tests {
         assert_eq!(decision.offences[0].id, "CVE-2");
         assert_eq!(
             decision.exceptions,
-            [ExceptionNote::Expired { id: "cve-2".into(), until: "2026-11-23".into() }, ExceptionNote::Unused { id: "CVE-9".into() }]
+            [
+                ExceptionNote::Expired { id: "cve-2".into(), until: "2026-11-23".into() },
+                ExceptionNote::Unused { id: "CVE-9".into() }
+            ]
         );
         let lenient = GateSettings { exceptions: vec![exception("CVE-1", None), exception("CVE-2", None)], ..settings };
         assert_eq!(gate(&lenient, &report, today()).verdict, Verdict::Pass);

@@ -1,6 +1,8 @@
 //! Puts a report together from an inventory and what matching found.
 
-use super::{DatabaseUsed, Finding, FindingPackage, PackageEntry, SCHEMA, ScanReport, Scanner, SourceUsed, Target, TargetOs};
+use super::{
+    DatabaseUsed, Finding, FindingPackage, PackageEntry, SCHEMA, ScanReport, Scanner, SourceUsed, Target, TargetOs,
+};
 use crate::database::Database;
 use crate::matching::{Hit, Matches};
 use stockade_advisory_db::DbError;
@@ -27,7 +29,8 @@ pub fn assemble(
     version: &str,
 ) -> Result<ScanReport, DbError> {
     let status = database.status()?;
-    let sources = status.sources.into_iter().map(|s| SourceUsed { name: s.name, records: s.records, as_of: s.as_of }).collect();
+    let sources =
+        status.sources.into_iter().map(|s| SourceUsed { name: s.name, records: s.records, as_of: s.as_of }).collect();
     let os = inventory.os.as_ref().map(|os| TargetOs {
         id: os.id.clone(),
         version: os.version_id.clone(),
@@ -40,7 +43,13 @@ pub fn assemble(
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (std::cmp::Reverse(f.severity), !f.known_exploited, f.package.kind);
         key(a).cmp(&key(b)).then_with(|| {
-            (a.component(), &a.package.name, &a.package.version, &a.id, &a.path).cmp(&(b.component(), &b.package.name, &b.package.version, &b.id, &b.path))
+            (a.component(), &a.package.name, &a.package.version, &a.id, &a.path).cmp(&(
+                b.component(),
+                &b.package.name,
+                &b.package.version,
+                &b.id,
+                &b.path,
+            ))
         })
     });
     let mut unknown = inventory.unknown.clone();

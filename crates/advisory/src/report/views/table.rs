@@ -16,6 +16,8 @@ pub struct TableOptions {
     pub color: bool,
     /// Width of the terminal in columns; `None` cuts nothing.
     pub width: Option<usize>,
+    /// The day of reading: whether the release's support is over.
+    pub today: Option<jiff::civil::Date>,
 }
 
 /// Rows under "What to do" and "Not known": beyond this the rest is counted.
@@ -27,7 +29,7 @@ const MAX_BINARIES: usize = 3;
 pub fn table(report: &ScanReport, options: &TableOptions) -> String {
     let paint = Paint(options.color);
     let mut out = String::new();
-    head(&mut out, report, paint);
+    head(&mut out, report, options);
     let open: Vec<&Finding> = report.open_findings().collect();
     let rows = merge(&open);
     let groups: [(&str, fn(&Row<'_>) -> bool); 3] = [
@@ -57,7 +59,12 @@ fn merge<'r>(findings: &[&'r Finding]) -> Vec<Row<'r>> {
     let mut place: BTreeMap<(&str, &str, &str, &str), usize> = BTreeMap::new();
     for finding in findings {
         // Packages of one source with one version share a row; language packages share one when only the path differs.
-        let key = (finding.id.as_str(), finding.component(), finding.package.version.as_str(), finding.package.kind.purl_type());
+        let key = (
+            finding.id.as_str(),
+            finding.component(),
+            finding.package.version.as_str(),
+            finding.package.kind.purl_type(),
+        );
         match place.get(&key).and_then(|i| rows.get_mut(*i)) {
             Some(row) => {
                 if !row.binaries.contains(&finding.package.name.as_str()) {
@@ -99,26 +106,37 @@ impl Row<'_> {
     }
 }
 
-fn head(out: &mut String, report: &ScanReport, paint: Paint) {
+fn head(out: &mut String, report: &ScanReport, options: &TableOptions) {
+    let paint = Paint(options.color);
     let target = &report.target;
     let mut parts = vec![paint.bold(&printable(&target.name))];
-    parts.push(match &target.os {
-        Some(os) if !os.name.is_empty() => printable(&os.name),
-        Some(os) => printable(format!("{} {}", os.id, os.version).trim()),
-        None => "no operating system recognised".to_owned(),
-    });
+    match &target.os {
+        Some(os) if !os.name.is_empty() => parts.push(printable(&os.name)),
+        Some(os) => parts.push(printable(format!("{} {}", os.id, os.version).trim())),
+        None => {}
+    }
     parts.push(count(report.packages.len(), "package"));
     let _ = writeln!(out, "{}", parts.join(" · "));
-    if let Some(eol) = target.os.as_ref().and_then(|os| os.eol.as_ref()) {
-        let _ = writeln!(out, "{}", paint.dim(&format!("security support of this release ends or ended on {eol}")));
+    let eol = target.os.as_ref().and_then(|os| os.eol.as_ref());
+    if let (Some(eol), Some(today)) = (eol, options.today)
+        && eol.parse::<jiff::civil::Date>().is_ok_and(|day| day < today)
+    {
+        let words = format!("Security support of this release ended on {eol}: new vulnerabilities get no fix.");
+        let _ = writeln!(out, "{}", paint.warn(&words));
     }
 }
 
 fn section(out: &mut String, title: &str, members: &[&Row<'_>], options: &TableOptions) {
     let paint = Paint(options.color);
-    let _ = writeln!(out, "\n{} {}", paint.bold(&format!("{title}:")), by_severity(members.iter().map(|r| r.first.severity)));
+    let _ = writeln!(
+        out,
+        "\n{} {}",
+        paint.bold(&format!("{title}:")),
+        by_severity(members.iter().map(|r| r.first.severity))
+    );
     let layers = members.iter().any(|r| r.first.instruction.is_some());
-    let mut rows: Vec<Vec<String>> = vec![["SEVERITY", "ID", "PACKAGE", "INSTALLED", "FIXED IN"].map(str::to_owned).to_vec()];
+    let mut rows: Vec<Vec<String>> =
+        vec![["SEVERITY", "ID", "PACKAGE", "INSTALLED", "FIXED IN"].map(str::to_owned).to_vec()];
     if layers && let Some(header) = rows.first_mut() {
         header.push("BROUGHT BY".to_owned());
     }
@@ -129,7 +147,13 @@ fn section(out: &mut String, title: &str, members: &[&Row<'_>], options: &TableO
             (None, true) => "-".to_owned(),
             (_, false) => f.fixed.iter().map(|v| printable(v)).collect::<Vec<_>>().join(", "),
         };
-        let mut cells = vec![row.severity(), printable(&f.id), cut(&row.package(), 48), cut(&printable(&f.package.version), 32), fixed];
+        let mut cells = vec![
+            row.severity(),
+            printable(&f.id),
+            cut(&row.package(), 48),
+            cut(&printable(&f.package.version), 32),
+            fixed,
+        ];
         if layers {
             cells.push(cut(&printable(f.instruction.as_deref().unwrap_or("-")), 40));
         }
@@ -171,7 +195,11 @@ fn upgrades<'r>(rows: &'r [Row<'r>]) -> Vec<Upgrade<'r>> {
         let Some(fix) = f.fixed.first() else { continue };
         let order = f.advisories.first().and_then(|a| crate::version::Order::of_ecosystem(&a.ecosystem));
         let key = (f.component(), f.package.kind.purl_type(), f.package.version.as_str());
-        let entry = found.entry(key).or_insert_with(|| Upgrade { component: f.component(), to: fix.clone(), severities: Vec::new() });
+        let entry = found.entry(key).or_insert_with(|| Upgrade {
+            component: f.component(),
+            to: fix.clone(),
+            severities: Vec::new(),
+        });
         entry.severities.push(f.severity);
         if order.is_some_and(|o| o.compare(fix, &entry.to).is_ok_and(|c| c == std::cmp::Ordering::Greater)) {
             entry.to.clone_from(fix);
@@ -231,7 +259,12 @@ fn foot(out: &mut String, report: &ScanReport, rows: &[Row<'_>], paint: Paint) {
     for note in &report.notes {
         let _ = writeln!(out, "\nNote: {}", printable(note));
     }
-    let used: Vec<String> = report.database.coverage.iter().map(|c| format!("{} until {}", c.ecosystem, c.until)).collect();
+    let used: Vec<String> =
+        report.database.coverage.iter().map(|c| format!("{} until {}", c.ecosystem, c.until)).collect();
     let facts = if used.is_empty() { "none were used".to_owned() } else { used.join(", ") };
-    let _ = writeln!(out, "\n{}", paint.dim(&format!("Facts: {facts}. Database of {}; `stockade db update` renews it.", report.database.built)));
+    let _ = writeln!(
+        out,
+        "\n{}",
+        paint.dim(&format!("Facts: {facts}. Database of {}; `stockade db update` renews it.", report.database.built))
+    );
 }

@@ -1,0 +1,224 @@
+//! `stockade scan`: what is wrong with what is inside.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use stockade_advisory::ignore::{self, IgnoreList};
+use stockade_advisory::matching::MatchOptions;
+use stockade_advisory::report::views::{self, TableOptions};
+use stockade_advisory::report::{Finding, ScanReport};
+use stockade_advisory::{Severity, Status};
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::scanner::{self, ScanOptions, Spec};
+use crate::{Outcome, output};
+
+/// Arguments of `stockade scan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Targets without a prefix: an image of the store, else a directory.\n\
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings over --fail-on, 4 something is not known (--strict), or N of --exit-code.")]
+pub struct Args {
+    /// An image, or a path: `image:NAME`, `dir:ROOT` (a root directory), `fs:DIR` (a source tree)
+    #[arg(value_name = "TARGET", required_unless_present = "rootfs")]
+    target: Option<String>,
+    /// Scan this root directory
+    #[arg(long, value_name = "ROOT", conflicts_with = "target")]
+    rootfs: Option<PathBuf>,
+    /// How to print the report
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// The same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Write the report to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show only these: one severity and everything worse, or a list such as `high,critical`
+    #[arg(short, long, value_name = "SEVERITY", value_parser = Severities::parse)]
+    severity: Option<Severities>,
+    /// Show only findings that a newer version fixes
+    #[arg(long)]
+    ignore_unfixed: bool,
+    /// Exit with this code when there are findings (after the filters)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    exit_code: u8,
+    /// Exit with 3 when a finding is at least this severe, or `exploited`
+    #[arg(long, value_name = "SEVERITY|exploited", value_parser = FailOn::parse)]
+    fail_on: Vec<FailOn>,
+    /// Exit with 4 when anything is not known
+    #[arg(long)]
+    strict: bool,
+    /// Findings to ignore, instead of `.stockadeignore` in the working directory
+    #[arg(long, value_name = "FILE")]
+    ignore_file: Option<PathBuf>,
+    /// Use this advisory database
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Also match packages that hold only the kernel's headers
+    #[arg(long)]
+    kernel_headers: bool,
+    /// Read everything again and keep nothing
+    #[arg(long)]
+    no_cache: bool,
+}
+
+/// Formats of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Which severities are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Severities(Vec<Severity>);
+
+impl Severities {
+    fn parse(text: &str) -> Result<Severities, String> {
+        let named: Vec<Severity> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Severities(match named.as_slice() {
+            [least] => Severity::ALL.into_iter().filter(|s| s >= least).collect(),
+            _ => named,
+        }))
+    }
+}
+
+/// What makes a scan fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FailOn {
+    Least(Severity),
+    Exploited,
+}
+
+impl FailOn {
+    fn parse(text: &str) -> Result<FailOn, String> {
+        if text == "exploited" || text == "kev" {
+            return Ok(FailOn::Exploited);
+        }
+        text.parse().map(FailOn::Least)
+    }
+
+    fn holds(self, finding: &Finding) -> bool {
+        finding.counts()
+            && match self {
+                FailOn::Least(least) => finding.severity >= least,
+                FailOn::Exploited => finding.known_exploited,
+            }
+    }
+}
+
+/// Scans and prints.
+pub fn run(args: Args, context: &Context) -> Outcome {
+    let spec = match (&args.rootfs, &args.target) {
+        (Some(root), _) => Spec::Root(root.clone()),
+        (None, Some(target)) => Spec::parse(context, target),
+        (None, None) => return Err(Failure::usage("name an image or a path to scan")),
+    };
+    let database = scanner::open_database(context, args.db.as_deref())?;
+    let matching = MatchOptions { kernel_headers: args.kernel_headers };
+    let options = ScanOptions { matching, no_cache: args.no_cache };
+    let mut report = scanner::scan(context, &spec, &database, &options)?;
+    let today = scanner::today();
+    report.say_age(today);
+    for remark in ignore_findings(args.ignore_file.as_deref(), &mut report)? {
+        output::warn(&remark);
+    }
+    let failing = report.findings.iter().filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
+    filter(&mut report, &args);
+    print(&report, &args)?;
+    say_summary(&report);
+    Ok(exit(&report, failing, &args))
+}
+
+fn ignore_findings(given: Option<&Path>, report: &mut ScanReport) -> Result<Vec<String>, Failure> {
+    let path = given.unwrap_or(Path::new(ignore::FILE_NAME));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && given.is_none() => return Ok(Vec::new()),
+        Err(e) => return Err(Failure::usage(format!("cannot read `{}`: {e}", path.display()))),
+    };
+    let list = IgnoreList::parse(&path.display().to_string(), &text).map_err(|e| Failure::usage(e.to_string()))?;
+    Ok(list.apply(report, scanner::today()))
+}
+
+fn filter(report: &mut ScanReport, args: &Args) {
+    let all = report.findings.len();
+    report.findings.retain(|f| {
+        args.severity.as_ref().is_none_or(|s| s.0.contains(&f.severity)) && (!args.ignore_unfixed || f.is_fixable())
+    });
+    let hidden = all - report.findings.len();
+    if hidden > 0 {
+        let noun = if hidden == 1 { "finding is" } else { "findings are" };
+        report.notes.push(format!("{hidden} more {noun} hidden by --severity or --ignore-unfixed"));
+    }
+}
+
+fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
+    let to_terminal = args.output.is_none();
+    let text = match if args.json { Format::Json } else { args.format } {
+        Format::Json => serde_json::to_string_pretty(report)? + "\n",
+        Format::Table => {
+            let color = to_terminal && output::Style::stdout().is_on();
+            let width = if to_terminal { output::terminal_width() } else { None };
+            views::table(report, &TableOptions { color, width, today: Some(scanner::today()) })
+        }
+    };
+    match &args.output {
+        None => output::to_stdout(&text),
+        Some(path) => Ok(stockade_durable::write(path, text.as_bytes(), 0o644)?),
+    }
+}
+
+/// One line on stderr: what was scanned, what was found, and whether the answer is whole.
+fn say_summary(report: &ScanReport) {
+    // As in the table: a vulnerability counts once for all packages built from one source.
+    let distinct = |wanted: fn(&Finding) -> bool| {
+        let found = report.open_findings().filter(|f| wanted(f));
+        found.map(|f| (f.id.as_str(), f.component(), f.package.version.as_str())).collect::<BTreeSet<_>>().len()
+    };
+    let open = distinct(|_| true);
+    let marked = [
+        (distinct(|f| f.severity == Severity::Critical), "critical"),
+        (distinct(|f| f.known_exploited), "known to be exploited"),
+    ];
+    let marked: Vec<String> = marked.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
+    let marked = if marked.is_empty() { String::new() } else { format!(" ({})", marked.join(", ")) };
+    let incomplete = match report.unknown.len() {
+        0 => String::new(),
+        1 => ", 1 thing is not known: the result is incomplete".to_owned(),
+        n => format!(", {n} things are not known: the result is incomplete"),
+    };
+    let packages = report.packages.len();
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    output::to_stderr(&format!(
+        "scanned {packages} package{}, {open} finding{}{marked}{incomplete}\n",
+        plural(packages),
+        plural(open)
+    ));
+}
+
+fn exit(report: &ScanReport, failing: usize, args: &Args) -> Exit {
+    let found = report.open_findings().any(|f| f.status == Status::Affected);
+    if failing > 0 {
+        Exit::POLICY
+    } else if args.exit_code != 0 && found {
+        Exit(args.exit_code)
+    } else if args.strict && !report.unknown.is_empty() {
+        Exit::UNDECIDED
+    } else {
+        Exit::DONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_severity_means_it_and_worse_and_a_list_exactly_these() {
+        assert_eq!(Severities::parse("high").unwrap().0, [Severity::Critical, Severity::High]);
+        assert_eq!(Severities::parse("HIGH,unknown").unwrap().0, [Severity::High, Severity::Unknown]);
+        assert!(Severities::parse("bad").is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! The gate in the run path: what the policy says about an image before a container of it starts.
+
+use stockade_config::GateMode;
+use stockade_image::Store;
+use stockade_policy::{Decision, Verdict, gate};
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::scanner::{self, ScanOptions};
+
+/// Offences named in a message; the rest is counted.
+const NAMED: usize = 3;
+
+/// Judges an image of the store before it runs. The report comes from the cache after the first time. Findings over the
+/// gate give a one-line warning, or, where the policy says so, a failure with exit code 3 (4 when it cannot be decided).
+///
+/// `name` is the image as the person named it. With `[gate] mode = "off"` nothing is read.
+pub fn check_before_run(context: &Context, name: &str) -> Result<(), Failure> {
+    let settings = &context.settings.gate;
+    if settings.mode == GateMode::Off {
+        return Ok(());
+    }
+    let decision = match decide(context, name) {
+        Ok(Some(decision)) => decision,
+        // No such image here: the run itself will say so, or make it.
+        Ok(None) => return Ok(()),
+        Err(failure) if settings.mode == GateMode::Deny => {
+            return Err(Failure::new(format!("image `{name}` could not be scanned before the run: {failure}"))
+                .hint("the gate denies what it cannot judge; `--policy off` runs it without")
+                .with_exit(Exit::UNDECIDED));
+        }
+        Err(failure) => {
+            output::warn(&format!("image `{name}` could not be scanned before the run: {failure}"));
+            return Ok(());
+        }
+    };
+    for note in &decision.exceptions {
+        output::warn(&format!("[gate] {note}"));
+    }
+    judge(name, &decision)
+}
+
+fn decide(context: &Context, name: &str) -> Result<Option<Decision>, Failure> {
+    let store = Store::open(&context.settings.dirs.root)?;
+    let Some(image) = store.resolve(name)? else { return Ok(None) };
+    let database = scanner::open_database(context, None)?;
+    let mut report = scanner::scan_image(context, &store, &image, name, &database, &ScanOptions::default())?;
+    let today = scanner::today();
+    report.say_age(today);
+    Ok(Some(gate(&context.settings.gate, &report, today)))
+}
+
+fn judge(name: &str, decision: &Decision) -> Result<(), Failure> {
+    let hint =
+        format!("`stockade scan {name}` lists them; `[[gate.exception]]` in stockade.toml accepts one with a reason");
+    match decision.verdict {
+        Verdict::Pass => Ok(()),
+        Verdict::Warn if decision.offences.is_empty() => {
+            output::warn(&format!("image `{name}`: {}", some_of(&decision.unknown)));
+            Ok(())
+        }
+        Verdict::Warn => {
+            output::warn(&format!("image `{name}` has {}; `stockade scan {name}` lists all", offences(decision)));
+            Ok(())
+        }
+        Verdict::Deny => Err(Failure::new(format!("the gate denies image `{name}`: it has {}", offences(decision)))
+            .hint(hint)
+            .with_exit(Exit::POLICY)),
+        Verdict::Undecided => Err(Failure::new(format!(
+            "the gate cannot decide about image `{name}`: {}",
+            some_of(&decision.unknown)
+        ))
+        .hint("`stockade db update` renews the facts; `unknown = \"warn\"` under [gate] in stockade.toml lets it run")
+        .with_exit(Exit::UNDECIDED)),
+    }
+}
+
+fn offences(decision: &Decision) -> String {
+    let n = decision.offences.len();
+    let noun = if n == 1 { "finding" } else { "findings" };
+    let shown: Vec<String> = decision.offences.iter().take(NAMED).map(ToString::to_string).collect();
+    format!("{n} {noun} over the gate: {}", with_rest(&shown, n))
+}
+
+fn some_of(words: &[String]) -> String {
+    with_rest(words.get(..NAMED.min(words.len())).unwrap_or_default(), words.len())
+}
+
+fn with_rest(shown: &[String], all: usize) -> String {
+    let rest = all.saturating_sub(shown.len());
+    let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+    format!("{}{more}", shown.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stockade_advisory::Severity;
+    use stockade_policy::Offence;
+
+    fn decision(verdict: Verdict, n: usize) -> Decision {
+        let offence = |i: usize| Offence {
+            id: format!("CVE-2026-{i}"),
+            package: "openssl".into(),
+            installed: "1".into(),
+            fixed: Some("2".into()),
+            severity: Severity::Critical,
+            exploited: i == 0,
+        };
+        Decision {
+            verdict,
+            offences: (0..n).map(offence).collect(),
+            unknown: vec!["no facts".into()],
+            exceptions: vec![],
+        }
+    }
+
+    #[test]
+    fn the_exit_code_tells_denied_from_undecided() {
+        assert!(judge("x", &decision(Verdict::Pass, 0)).is_ok());
+        assert!(judge("x", &decision(Verdict::Warn, 2)).is_ok());
+        assert_eq!(judge("x", &decision(Verdict::Deny, 2)).unwrap_err().exit(), Exit::POLICY);
+        assert_eq!(judge("x", &decision(Verdict::Undecided, 0)).unwrap_err().exit(), Exit::UNDECIDED);
+    }
+
+    #[test]
+    fn the_message_names_the_findings() {
+        assert_eq!(
+            offences(&decision(Verdict::Deny, 5)),
+            "5 findings over the gate: CVE-2026-0 (critical, exploited) in openssl 1, fixed in 2; CVE-2026-1 (critical) in openssl 1, fixed in 2; CVE-2026-2 (critical) in openssl 1, fixed in 2; and 2 more"
+        );
+    }
+}

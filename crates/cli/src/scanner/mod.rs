@@ -1,0 +1,120 @@
+//! From a target on the command line to a report: which facts, which target, read or taken from the cache.
+
+mod cache;
+mod database;
+mod layers;
+mod target;
+
+use stockade_advisory::matching::MatchOptions;
+use stockade_advisory::report::{LayerOrigin, ScanReport, Target, assemble};
+use stockade_advisory::{AdvisoryError, Database};
+use stockade_image::{Image, Store};
+use stockade_inventory::{Inventory, Options, scan_dir, scan_layers, scan_source};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+pub use database::{installed_path, open as open_database};
+pub use target::Target as Spec;
+
+/// How to scan.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// How to match.
+    pub matching: MatchOptions,
+    /// Do not use or fill the cache of reports.
+    pub no_cache: bool,
+}
+
+/// What was read of a target.
+pub struct Listing {
+    /// What it is.
+    pub target: Target,
+    /// What is in it.
+    pub inventory: Inventory,
+    /// Where its layers come from, lowest first.
+    pub layers: Vec<LayerOrigin>,
+}
+
+/// Scans a target against a database. The report says nothing about the age of the facts yet (`ScanReport::say_age`).
+pub fn scan(context: &Context, spec: &Spec, database: &Database, options: &ScanOptions) -> Result<ScanReport, Failure> {
+    if let Spec::Image(name) = spec {
+        let store = Store::open(&context.settings.dirs.root)?;
+        let image = find_image(&store, name)?;
+        return scan_image(context, &store, &image, name, database, options);
+    }
+    let listing = list(context, spec)?;
+    Ok(report(&listing, database, options)?)
+}
+
+/// Scans an image of the store; the report is kept by image, database and program.
+pub fn scan_image(
+    context: &Context,
+    store: &Store,
+    image: &Image,
+    name: &str,
+    database: &Database,
+    options: &ScanOptions,
+) -> Result<ScanReport, Failure> {
+    let key = cache::Key::new(&image.id.to_string(), database, &options.matching)?;
+    if !options.no_cache
+        && let Some(mut report) = cache::load(context, &key)
+    {
+        name.clone_into(&mut report.target.name);
+        return Ok(report);
+    }
+    let listing = list_image(context, store, image, name)?;
+    let report = report(&listing, database, options)?;
+    if !options.no_cache {
+        cache::save(context, &key, &report);
+    }
+    Ok(report)
+}
+
+/// Lists what is in a target, without judging.
+pub fn list(context: &Context, spec: &Spec) -> Result<Listing, Failure> {
+    let inventory_options = Options::default();
+    let (kind, name, inventory) = match spec {
+        Spec::Image(name) => {
+            let store = Store::open(&context.settings.dirs.root)?;
+            let image = find_image(&store, name)?;
+            return list_image(context, &store, &image, name);
+        }
+        Spec::Root(path) => ("dir", path, scan_dir(path, &inventory_options)?),
+        Spec::Source(path) => ("fs", path, scan_source(path, &inventory_options)?),
+    };
+    let target = Target { name: name.display().to_string(), kind: kind.to_owned(), ..Target::default() };
+    Ok(Listing { target, inventory, layers: Vec::new() })
+}
+
+fn list_image(context: &Context, store: &Store, image: &Image, name: &str) -> Result<Listing, Failure> {
+    let sources = store.layer_readers(image)?;
+    let readers: Vec<_> = sources.iter().map(layers::source).collect();
+    let cache = layers::Cache::new(context);
+    let inventory = scan_layers(&readers, Some(&cache), &Options::default())?;
+    let target = Target {
+        name: name.to_owned(),
+        kind: "image".to_owned(),
+        digest: Some(image.id.to_string()),
+        ..Target::default()
+    };
+    Ok(Listing { target, inventory, layers: layers::origins(&image.config) })
+}
+
+fn report(listing: &Listing, database: &Database, options: &ScanOptions) -> Result<ScanReport, AdvisoryError> {
+    let matches = database.match_inventory(&listing.inventory, &options.matching)?;
+    let version = env!("CARGO_PKG_VERSION");
+    assemble(listing.target.clone(), &listing.inventory, matches, &listing.layers, database, version)
+}
+
+fn find_image(store: &Store, name: &str) -> Result<Image, Failure> {
+    store.resolve(name)?.ok_or_else(|| {
+        Failure::new(format!("no image and no path is named `{name}`"))
+            .hint("`stockade images` lists images; a directory is named `dir:PATH`, an archive `docker-archive:FILE`")
+    })
+}
+
+/// Today, in the machine's time zone.
+pub fn today() -> jiff::civil::Date {
+    jiff::ZonedDateTime::now().date()
+}

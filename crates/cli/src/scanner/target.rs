@@ -1,0 +1,76 @@
+//! What a word on the command line names: an image of the store, or a path, with or without a prefix that says which.
+
+use std::path::{Path, PathBuf};
+
+use stockade_image::Store;
+
+use crate::context::Context;
+
+/// A target of a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An image of the store.
+    Image(String),
+    /// A root directory.
+    Root(PathBuf),
+    /// A source tree: lock files.
+    Source(PathBuf),
+}
+
+impl Target {
+    /// Reads a target: a prefix decides; without one an image of the store wins over a path of the same name.
+    pub fn parse(context: &Context, text: &str) -> Target {
+        if let Some(target) = prefixed(text) {
+            return target;
+        }
+        let path = Path::new(text);
+        if !path.exists() || is_image(context, text) {
+            return Target::Image(text.to_owned());
+        }
+        by_content(path)
+    }
+}
+
+fn is_image(context: &Context, name: &str) -> bool {
+    Store::open(&context.settings.dirs.root).and_then(|s| s.resolve(name)).is_ok_and(|i| i.is_some())
+}
+
+fn prefixed(text: &str) -> Option<Target> {
+    let (prefix, rest) = text.split_once(':')?;
+    Some(match prefix {
+        "image" => Target::Image(rest.to_owned()),
+        "dir" | "rootfs" => Target::Root(rest.into()),
+        "fs" => Target::Source(rest.into()),
+        _ => return None,
+    })
+}
+
+/// Tells a root directory from a source tree by what every root has.
+fn by_content(path: &Path) -> Target {
+    let has = |name: &str| path.join(name).symlink_metadata().is_ok();
+    let root =
+        ["etc/os-release", "usr/lib/os-release", "var/lib/dpkg", "lib/apk/db", "var/lib/rpm", "usr/lib/sysimage/rpm"];
+    if root.into_iter().any(has) { Target::Root(path.to_owned()) } else { Target::Source(path.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_decide() {
+        assert_eq!(prefixed("dir:/x"), Some(Target::Root("/x".into())));
+        assert_eq!(prefixed("fs:."), Some(Target::Source(".".into())));
+        assert_eq!(prefixed("image:dir:latest"), Some(Target::Image("dir:latest".into())));
+        assert_eq!(prefixed("debian:bookworm"), None);
+        assert_eq!(prefixed("debian"), None);
+    }
+
+    #[test]
+    fn a_root_is_told_from_a_source_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(by_content(dir.path()), Target::Source(dir.path().to_owned()));
+        std::fs::create_dir_all(dir.path().join("var/lib/dpkg")).unwrap();
+        assert_eq!(by_content(dir.path()), Target::Root(dir.path().to_owned()));
+    }
+}
