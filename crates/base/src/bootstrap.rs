@@ -105,6 +105,9 @@ pub fn bootstrap(
     let warnings = warnings(request, facts, &archive);
     warnings.iter().for_each(|w| progress.note(w));
 
+    if !rustix::process::geteuid().is_root() {
+        return Err(BaseError::NeedsRoot { name: name.canonical() });
+    }
     let root = Root::open(&request.staging).map_err(BaseError::io("open", &request.staging))?;
     tidy::prepare(&root, facts, &request.arch)?;
     let unpacked = install(&selection.packages, &client, &root, name.slim, progress)?;

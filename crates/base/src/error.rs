@@ -140,6 +140,15 @@ pub enum BaseError {
         /// Who needs it.
         wanted_by: String,
     },
+    /// Files cannot be given their owners.
+    #[error(
+        "making `{name}` gives files their owners, which this user may not; run as root, \
+         or in a user namespace that maps a range of users"
+    )]
+    NeedsRoot {
+        /// The image.
+        name: String,
+    },
     /// A package cannot be unpacked.
     #[error("cannot unpack `{package}`: {cause}")]
     Unpack {

@@ -117,8 +117,12 @@ impl Client {
             return None;
         }
         let path = self.cache.join(expected.sha256);
-        let bytes = fs::read(&path).ok()?;
+        let mut file = File::options().read(true).write(true).open(&path).ok()?;
+        let mut bytes = Vec::with_capacity(usize::try_from(expected.size).ok()?);
+        file.read_to_end(&mut bytes).ok()?;
         if hex(&Sha256::digest(&bytes)) == expected.sha256 {
+            // The time of last use, for `clean_cache`.
+            let _ = file.set_modified(std::time::SystemTime::now());
             return Some(bytes);
         }
         let _ = fs::remove_file(&path);
@@ -206,6 +210,28 @@ impl Client {
     }
 }
 
+/// Removes downloads that no bootstrap has used for `unused_for` (zero: all of them). Returns how many bytes that frees.
+/// Safe while bootstraps run: what they miss they fetch again.
+///
+/// # Errors
+/// The cache cannot be listed. A cache that is not there is empty; single files that cannot be removed stay.
+pub fn clean_cache(cache_dir: &Path, unused_for: Duration) -> Result<u64, BaseError> {
+    let dir = cache_dir.join("sha256");
+    let entries = match fs::read_dir(&dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(BaseError::io("list", &dir))?,
+    };
+    let mut freed = 0;
+    for entry in entries.flatten() {
+        let Ok(meta) = entry.metadata() else { continue };
+        let unused = meta.modified().is_ok_and(|t| t.elapsed().unwrap_or_default() >= unused_for);
+        if meta.is_file() && unused && fs::remove_file(entry.path()).is_ok() {
+            freed += meta.len();
+        }
+    }
+    Ok(freed)
+}
+
 /// A failed try, and whether another one may help.
 struct Attempt {
     error: BaseError,
@@ -246,6 +272,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_unused_downloads_are_cleaned() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(clean_cache(dir.path(), Duration::ZERO).unwrap(), 0);
+        fs::create_dir(dir.path().join("sha256")).unwrap();
+        let old = dir.path().join("sha256/old");
+        fs::write(&old, b"12345").unwrap();
+        fs::write(dir.path().join("sha256/new"), b"123").unwrap();
+        let day = Duration::from_secs(86_400);
+        File::options().write(true).open(&old).unwrap().set_modified(std::time::SystemTime::now() - 3 * day).unwrap();
+        assert_eq!(clean_cache(dir.path(), day).unwrap(), 5);
+        assert_eq!(clean_cache(dir.path(), Duration::ZERO).unwrap(), 3);
+    }
 
     #[test]
     fn credentials_do_not_reach_messages() {

@@ -36,6 +36,7 @@ pub mod version;
 
 pub use bootstrap::{BaseRequest, BaseResult, bootstrap};
 pub use error::BaseError;
+pub use fetch::clean_cache;
 pub use mirror::{Mirror, MirrorChoice, MirrorOrigin, resolve_mirror};
 pub use name::{BaseName, Distro};
 pub use progress::{Phase, Progress, Silent};

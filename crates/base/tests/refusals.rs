@@ -379,3 +379,46 @@ fn a_new_signature_over_the_same_archive_is_accepted() {
     *world.server.files.lock().unwrap() = signed;
     world.run().unwrap();
 }
+
+/// A small file system in memory, unmounted when dropped.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount(size: &str) -> Small {
+        let dir = tempfile::tempdir().unwrap();
+        let options = std::ffi::CString::new(format!("size={size}")).unwrap();
+        rustix::mount::mount("tmpfs", dir.path(), "tmpfs", rustix::mount::MountFlags::empty(), options.as_c_str())
+            .unwrap();
+        Small(dir)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_with_the_file_and_a_full_cache_is_no_error() {
+    if !common::is_root() {
+        return;
+    }
+    let big = "x".repeat(200_000);
+    let mut spec = spec();
+    let content = [("./usr/share/big", Entry::File(0o644, &big))];
+    spec.packages.push(package("big", "Essential: yes\nPriority: required\n", &[], &content));
+    let mut world = World::new(&spec);
+    let small = Small::mount("64k");
+    let mut request = world.request("debian:sid");
+    request.staging = small.0.path().to_owned();
+    let error = bootstrap(&request, &mut world.runner, &mut Silent).unwrap_err().to_string();
+    assert!(
+        error.contains("p4.deb") && error.contains("No space left on device") && error.contains("/usr/share/big"),
+        "{error}"
+    );
+    let mut request = world.request("debian:sid");
+    let full = Small::mount("4k");
+    request.cache_dir = full.0.path().to_owned();
+    bootstrap(&request, &mut world.runner, &mut Silent).unwrap();
+}
