@@ -177,7 +177,7 @@ impl Writer<'_> {
         };
         self.parent = path.parent().map(|p| (p.to_owned(), place.dir));
         match done {
-            // Whoever wrote it first is reported as well; see `crate::conflicts`.
+            // Whoever wrote it first is reported as well; see `settle_conflicts` in `install`.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 out.conflicts.push(listed);
                 Ok(())
