@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ impl NetworkConfig {
     /// The same, with default names made distinct for another state directory.
     pub(crate) fn distinct_for(mut self, run_dir: &Path) -> NetworkConfig {
         let default = NetworkConfig::default();
-        let run_dir = std::fs::canonicalize(run_dir).unwrap_or_else(|_| run_dir.to_owned());
+        let run_dir = resolved(run_dir);
         if run_dir == Path::new(DEFAULT_RUN_DIR) {
             return self;
         }
@@ -107,6 +107,17 @@ impl NetworkConfig {
         check_name("nftables table", &self.table, 64)?;
         check_name("veth prefix", &self.veth_prefix, 7)
     }
+}
+
+/// The path without symbolic links, as far as it exists: it must not change its name when it is created.
+fn resolved(path: &Path) -> PathBuf {
+    for existing in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
+            // Without the slash that joining nothing leaves at the end.
+            return real.join(rest).components().collect();
+        }
+    }
+    path.to_owned()
 }
 
 /// The 32-bit FNV-1a hash: the same path always gets the same ending.
@@ -146,6 +157,18 @@ mod tests {
         }
         let named = NetworkConfig { bridge: "br7".to_owned(), ..NetworkConfig::default() };
         assert_eq!(named.distinct_for(Path::new("/nowhere/one")).bridge, "br7");
+    }
+
+    #[test]
+    fn a_state_directory_keeps_its_name_when_it_comes_to_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        let run_dir = link.join("run").join("stockade");
+        let before = NetworkConfig::default().distinct_for(&run_dir);
+        std::fs::create_dir_all(&run_dir).unwrap();
+        assert_eq!(NetworkConfig::default().distinct_for(&run_dir), before);
+        assert_eq!(NetworkConfig::default().distinct_for(&dir.path().join("run/stockade/")), before);
     }
 
     #[test]

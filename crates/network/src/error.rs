@@ -151,7 +151,7 @@ pub enum NetworkError {
         source: io::Error,
     },
     /// A state file does not hold what it should.
-    #[error("`{path}` is damaged; `stockade system prune` rebuilds what can be rebuilt")]
+    #[error("`{path}` is damaged; remove it, then start the container that it belongs to again")]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -83,6 +83,18 @@ pub(crate) fn restore(state: &State, config: &NetworkConfig, netfilter: &Socket)
     state.set_forwarding(None)
 }
 
+/// Makes a record again that was lost with the state directory: a table of ours with the set of the host's
+/// interfaces tells that there was one. What it said is lost, so only forwarding itself goes back.
+pub(crate) fn recover(state: &State, config: &NetworkConfig, netfilter: &Socket) -> Result<(), NetworkError> {
+    let lost = state.forwarding().unwrap_or_default().is_none()
+        && nft::tables_with_set(netfilter, HOST_LINKS_SET)?.contains(&config.table);
+    if lost {
+        let record = ForwardingRecord { tables: nft::tables(netfilter)?, ..ForwardingRecord::default() };
+        state.set_forwarding(Some(&record))?;
+    }
+    Ok(())
+}
+
 /// Interfaces between which the host must not become a router. A bridge is left out: frames that merely cross
 /// it look as if they were forwarded from the bridge to itself where `bridge-nf-call-iptables` is on.
 fn is_hosts_own(link: &Link, config: &NetworkConfig) -> bool {

@@ -37,7 +37,13 @@ mod tests {
 
     fn network(dir: &tempfile::TempDir, subnet: &str) -> (State, NetworkRecord) {
         let state = State::new(dir.path(), dir.path(), "n");
-        let record = NetworkRecord { subnet: subnet.parse().unwrap(), mtu: 1500, ruleset: 1, layer2: true };
+        let record = NetworkRecord {
+            subnet: subnet.parse().unwrap(),
+            mtu: 1500,
+            ruleset: 1,
+            layer2: true,
+            droppers: Vec::new(),
+        };
         state.set_network(&record).unwrap();
         (state, record)
     }

@@ -168,11 +168,11 @@ impl Network {
     /// that belongs to no connection: what crashed or killed processes left.
     pub fn gc(&self, live: &dyn Fn(&str) -> bool) -> Result<Collected, NetworkError> {
         let mut collected = Collected::default();
-        if !self.state.exists() {
+        let setup = Setup::open(&self.config, &self.state)?;
+        if !self.state.exists() && !setup.is_in_kernel()? {
             return Ok(collected);
         }
         let _lock = self.state.lock()?;
-        let setup = Setup::open(&self.config, &self.state)?;
         for id in self.state.endpoint_ids()? {
             if live(&id) {
                 continue;
@@ -273,6 +273,13 @@ fn endpoint_of(config: &NetworkConfig, network: NetworkRecord, record: EndpointR
             "this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): containers can send in each other's name"
                 .to_owned(),
         );
+    }
+    if let Some(chain) = network.droppers.first() {
+        warnings.push(format!(
+            "another firewall drops forwarded packets (nftables chain `{chain}`): if the container has no network, let \
+             interface `{}` through there",
+            config.bridge
+        ));
     }
     Endpoint {
         ip: record.ip,

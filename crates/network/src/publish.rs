@@ -46,6 +46,9 @@ pub struct PortMapping {
     pub host_ip: Option<IpAddr>,
     /// Port of the host; `None`: any free one.
     pub host_port: Option<u16>,
+    /// Last port of a range that starts at `host_port`: any free one of them will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port_last: Option<u16>,
     /// Port in the container.
     pub container_port: u16,
     /// Protocol.
@@ -72,19 +75,20 @@ impl fmt::Display for PortMapping {
             Some(ip) => write!(f, "{ip}:")?,
             None => {}
         }
-        match (self.host_port, self.host_ip) {
-            (Some(port), _) => write!(f, "{port}:")?,
-            (None, Some(_)) => f.write_str(":")?,
-            (None, None) => {}
+        match (self.host_port, self.host_port_last, self.host_ip) {
+            (Some(port), Some(last), _) => write!(f, "{port}-{last}:")?,
+            (Some(port), None, _) => write!(f, "{port}:")?,
+            (None, _, Some(_)) => f.write_str(":")?,
+            (None, _, None) => {}
         }
         write!(f, "{}/{}", self.container_port, self.protocol)
     }
 }
 
 /// Reads a `-p`/`--publish` value in each of docker's forms (docker's "Publish a port" reference):
-/// `CP`, `HP:CP`, `IP:HP:CP`, `IP::CP`, each port also a range `A-B` of the same length on both sides
-/// (or a host range for one container port is refused: docker's "any of these" form is not a promise we keep),
-/// with an optional `/tcp` or `/udp`. IPv6 addresses stand in brackets.
+/// `CP`, `HP:CP`, `IP:HP:CP`, `IP::CP`, each port also a range `A-B` of the same length on both sides, or a range
+/// on the host's side alone, of which any free port will do; with an optional `/tcp` or `/udp`. IPv6 addresses
+/// stand in brackets.
 ///
 /// Returns one mapping a port, in order. Errors: [`NetworkError::BadPublish`] with the text and the reason.
 pub fn parse_publish(text: &str) -> Result<Vec<PortMapping>, NetworkError> {
@@ -99,15 +103,16 @@ pub fn parse_publish(text: &str) -> Result<Vec<PortMapping>, NetworkError> {
         Some(range) => Some(parse_range(text, "host", range)?),
     };
     let count = container.clone().count();
-    if let Some(host) = &host
-        && host.clone().count() != count
-    {
+    let host_count = host.as_ref().map_or(count, |h| h.clone().count());
+    if host_count != count && count != 1 {
         return Err(bad(text, "the ranges of host and container ports differ in length"));
     }
+    let any_of = host.as_ref().filter(|_| host_count != count).map(|h| *h.end());
     let mappings = container.enumerate().map(|(n, container_port)| PortMapping {
         host_ip,
         // Port 0 asks for any free port, as in bind(2).
         host_port: host.as_ref().and_then(|h| h.clone().nth(n)).filter(|p| *p != 0),
+        host_port_last: any_of,
         container_port,
         protocol,
     });
@@ -203,6 +208,8 @@ mod tests {
         assert_eq!(pairs, [(Some(8000), 80), (Some(8001), 81), (Some(8002), 82)]);
         assert!(all.iter().all(|m| m.protocol == Protocol::Udp));
         assert_eq!(parse_publish("7000-7009").unwrap().len(), 10);
+        let any: PortMapping = "127.0.0.1:8000-8010:80".parse().unwrap();
+        assert_eq!((any.host_port, any.host_port_last, any.container_port), (Some(8000), Some(8010), 80));
         assert_eq!(parse_publish("1-65535:1-65535").unwrap().len(), 65535);
     }
 
@@ -217,7 +224,7 @@ mod tests {
             ("0", "0 is no port of a container"),
             ("80/sctp", "sctp ports cannot be published"),
             ("80/quic", "`quic` is no protocol"),
-            ("8000-8001:80", "differ in length"),
+            ("8000-8001:80-82", "differ in length"),
             ("90-80", "no range"),
             ("localhost:80:80", "`localhost` is no IP address"),
             ("::1:80:80", "brackets"),
@@ -238,9 +245,13 @@ mod tests {
         fn near_misses_parse_or_fail(text in r"[\[\]0-9:./a-p-]{0,24}") { let _ = parse_publish(&text); }
 
         #[test]
-        fn what_is_shown_reads_back(a: Option<[u8; 4]>, hp in proptest::option::of(1u16..), cp in 1u16.., udp: bool) {
+        fn what_is_shown_reads_back(
+            a: Option<[u8; 4]>, hp in proptest::option::of(1u16..), more in 0u16..9, cp in 1u16.., udp: bool,
+        ) {
             let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
-            let mapping = PortMapping { host_ip: a.map(IpAddr::from), host_port: hp, container_port: cp, protocol };
+            let host_port_last = hp.and_then(|p| p.checked_add(more)).filter(|_| more > 0);
+            let host_ip = a.map(IpAddr::from);
+            let mapping = PortMapping { host_ip, host_port: hp, host_port_last, container_port: cp, protocol };
             proptest::prop_assert_eq!(mapping.to_string().parse::<PortMapping>().unwrap(), mapping);
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn reserve(ports: &[PortMapping]) -> Result<(Vec<Published>, Vec<Owne
     let mut seen = HashSet::new();
     for port in ports {
         let host_ip = host_ip(port)?;
-        if let Some(host_port) = port.host_port
+        if let (Some(host_port), None) = (port.host_port, port.host_port_last)
             && !seen.insert((port.protocol, host_ip, host_port))
         {
             return Err(NetworkError::PublishedTwice { host_ip, port: host_port, protocol: port.protocol });
@@ -31,7 +31,7 @@ pub(crate) fn reserve(ports: &[PortMapping]) -> Result<(Vec<Published>, Vec<Owne
     let mut sockets = Vec::with_capacity(ports.len());
     for port in ports {
         let host_ip = host_ip(port)?;
-        let (socket, host_port) = hold(host_ip, port.host_port.unwrap_or(0), port.protocol)?;
+        let (socket, host_port) = hold_one_of(host_ip, port)?;
         sockets.push(socket);
         published.push(Published { host_ip, host_port, container_port: port.container_port, protocol: port.protocol });
     }
@@ -43,6 +43,18 @@ fn host_ip(port: &PortMapping) -> Result<IpAddr, NetworkError> {
         None => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         Some(host_ip @ IpAddr::V6(_)) => Err(NetworkError::Ipv6Publish { host_ip }),
         Some(v4) => Ok(v4),
+    }
+}
+
+/// Holds the port, or the first free one of its range.
+fn hold_one_of(host_ip: IpAddr, port: &PortMapping) -> Result<(OwnedFd, u16), NetworkError> {
+    let first = port.host_port.unwrap_or(0);
+    let mut next = first;
+    loop {
+        match hold(host_ip, next, port.protocol) {
+            Err(NetworkError::PortInUse { .. }) if port.host_port_last.is_some_and(|last| next < last) => next += 1,
+            other => return other,
+        }
     }
 }
 
@@ -89,6 +101,18 @@ mod tests {
         }
         drop(sockets);
         reserve(&[same]).unwrap();
+    }
+
+    #[test]
+    fn the_first_free_port_of_a_range_is_taken() {
+        let any: PortMapping = "127.0.0.1::80".parse().unwrap();
+        let (published, _held) = reserve(std::slice::from_ref(&any)).unwrap();
+        let first = published[0].host_port;
+        let range = PortMapping { host_port: Some(first), host_port_last: first.checked_add(50), ..any.clone() };
+        let (from_range, _too) = reserve(std::slice::from_ref(&range)).unwrap();
+        assert!(from_range[0].host_port > first);
+        let full = PortMapping { host_port_last: Some(first), ..range };
+        assert!(matches!(reserve(&[full]), Err(NetworkError::PortInUse { .. })));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::firewall::{Firewall, RULESET};
 use crate::forwarding;
 use crate::netlink::conntrack;
 use crate::netlink::message::Batch;
+use crate::netlink::nft;
 use crate::netlink::route::{self, Link, Route};
 use crate::netlink::socket::Socket;
 use crate::publish::Protocol;
@@ -79,7 +80,8 @@ impl<'a> Setup<'a> {
         let routes = route::routes(&self.route)?;
         let subnet = self.choose_subnet(&routes)?;
         let mtu = self.mtu_of_way_out(&routes)?;
-        let mut record = NetworkRecord { subnet, mtu, ruleset: RULESET, layer2: true };
+        let droppers = nft::chains_that_drop_forwarded(self.firewall.socket())?;
+        let mut record = NetworkRecord { subnet, mtu, ruleset: RULESET, layer2: true, droppers };
         // Known before it exists, so that a crash from here on is cleaned up.
         self.state.set_network(&record)?;
         let bridge = self.create_bridge(&record)?;
@@ -198,6 +200,11 @@ impl<'a> Setup<'a> {
         }
     }
 
+    /// Whether the kernel holds a network of our name.
+    pub(crate) fn is_in_kernel(&self) -> Result<bool, NetworkError> {
+        Ok(route::link_by_name(&self.route, &self.config.bridge)?.is_some_and(|l| l.kind == "bridge"))
+    }
+
     /// The host's ends of our veth pairs.
     pub(crate) fn interfaces(&self) -> Result<Vec<Link>, NetworkError> {
         let ours = |name: &str| {
@@ -247,6 +254,7 @@ impl<'a> Setup<'a> {
     pub(crate) fn destroy(&self) -> Result<(), NetworkError> {
         let _alone = SetupLock::take();
         self.remove_leftovers()?;
+        forwarding::recover(self.state, self.config, self.firewall.socket())?;
         self.firewall.destroy()?;
         if !self.state.others_exist() {
             forwarding::restore(self.state, self.config, self.firewall.socket())?;

@@ -36,6 +36,9 @@ pub(crate) struct NetworkRecord {
     pub(crate) ruleset: u32,
     /// Whether frames on the bridge are checked for false senders.
     pub(crate) layer2: bool,
+    /// Chains of others that drop forwarded packets unless told otherwise.
+    #[serde(default)]
+    pub(crate) droppers: Vec<String>,
 }
 
 /// An endpoint: all that is needed to set up, or find, what the kernel holds for it.

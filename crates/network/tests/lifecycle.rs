@@ -6,10 +6,12 @@ mod common;
 
 use std::collections::HashSet;
 use std::os::fd::AsFd as _;
+use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use common::{HOST, Space, Stage, Wish, can_run, has_nft};
-use stockade_network::{Attach, MacAddress, NetworkConfig, NetworkError};
+use stockade_network::{Attach, MacAddress, Network, NetworkConfig, NetworkError, parse_publish};
 
 /// What may stay in the run directory: the lock, and the cursor that keeps addresses from being used again soon.
 const MAY_STAY: [&str; 2] = ["bridge.next", "lock"];
@@ -182,10 +184,15 @@ fn a_lost_state_directory_leaves_nothing_that_stands_in_the_way() {
     let _server = next.space.serve("0.0.0.0:80");
     assert!(stage.host.reaches("127.0.0.1:8080"));
     stage.detach("next");
-    // Forwarding looks as if it had been on before us: the one thing that is not restored.
-    let after = stage.host_state().replace("ip_forward:1", "ip_forward:0").replace("forwarding:1", "forwarding:0");
-    let differs = |text: &str| text.lines().filter(|l| !l.contains("redirects")).collect::<Vec<_>>().join("\n");
-    assert_eq!(differs(&after), differs(&before));
+    stage.assert_host_is(&before);
+    drop(next.endpoint.reserved);
+    // The same, and nobody starts a container any more.
+    let lost = stage.container("lost", &["8080:80"]);
+    std::fs::remove_dir_all(stage.run_dir()).unwrap();
+    let network = stage.network();
+    stage.host.run(|| network.gc(&|_| true)).unwrap();
+    stage.assert_host_is(&before);
+    drop(lost);
 }
 
 #[test]
@@ -198,13 +205,14 @@ fn what_others_delete_is_made_again() {
     let first = stage.container("first", &["8080:80"]);
     let _server = first.space.serve("0.0.0.0:80");
     let reached = || stage.world.reaches(&format!("{HOST}:8080"));
+    let missed = || stage.world.misses(&format!("{HOST}:8080"));
     assert!(reached());
     stage.host.sh("nft flush ruleset");
-    assert!(!reached());
+    assert!(missed());
     let second = stage.container("second", &[]);
     assert!(reached(), "rules of the first are back with the second");
     stage.host.sh("ip link del sktest0");
-    assert!(!reached());
+    assert!(missed());
     let third = stage.container("third", &[]);
     assert!(reached(), "the bridge is back with the third, and the first is connected to it");
     assert!(third.space.reaches(&first.at(80)));
@@ -233,11 +241,15 @@ fn a_host_that_did_not_forward_is_no_router_because_of_us() {
         }
         let before = stage.host_state();
         let _server = lan.serve("0.0.0.0:80");
-        assert_eq!(stage.world.reaches("203.0.113.9:80"), forwarded_before);
+        let routed = |expected: bool| match expected {
+            true => stage.world.reaches("203.0.113.9:80"),
+            false => !stage.world.misses("203.0.113.9:80"),
+        };
+        assert_eq!(routed(forwarded_before), forwarded_before);
         let web = stage.container("web", &["8080:80"]);
         let _web = web.space.serve("0.0.0.0:80");
         assert!(lan.reaches("203.0.113.1:8080") && web.space.reaches("203.0.113.9:80"), "containers are served");
-        assert_eq!(stage.world.reaches("203.0.113.9:80"), forwarded_before, "others as before");
+        assert_eq!(routed(forwarded_before), forwarded_before, "others as before");
         stage.detach("web");
         stage.assert_host_is(&before);
     }
@@ -317,6 +329,77 @@ fn a_small_network_runs_full_and_a_wished_address_is_given() {
     let network = stage.network();
     stage.host.run(|| network.gc(&|_| false)).unwrap();
     assert_eq!(stage.files(), MAY_STAY);
+}
+
+#[test]
+fn a_firewall_of_others_that_may_stand_in_the_way_is_named() {
+    if !can_run() || !has_nft() {
+        return;
+    }
+    let stage = Stage::new();
+    let quiet = stage.container("quiet", &[]);
+    assert!(quiet.endpoint.warnings.is_empty(), "{:?}", quiet.endpoint.warnings);
+    stage.detach("quiet");
+    stage.host.sh("nft add table ip filter
+         nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'");
+    let warned = stage.container("warned", &[]);
+    assert!(warned.endpoint.warnings[0].contains("`filter/FORWARD`"), "{:?}", warned.endpoint.warnings);
+    stage.detach("warned");
+}
+
+#[test]
+fn killed_at_any_moment_all_is_found_and_removed() {
+    if !can_run() {
+        return;
+    }
+    let stage = Stage::new();
+    let before = stage.host_state();
+    let space = Space::new("victim");
+    let network = stage.network();
+    for round in 0..40 {
+        let mut child = stage.host.run(|| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "attaches_and_detaches_until_it_is_killed"])
+                .env("STOCKADE_TEST_DIR", stage.dir.path())
+                .env("STOCKADE_TEST_NETNS", &space.name)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        });
+        // The child needs some milliseconds to start; then every moment counts.
+        thread::sleep(Duration::from_micros(4000 + round * 531));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if round % 4 == 0 {
+            // A survivor works on what the killed one left.
+            let alive = stage.container("alive", &["8080:80"]);
+            let _server = alive.space.serve("0.0.0.0:80");
+            assert!(stage.world.reaches(&format!("{HOST}:8080")), "round {round}");
+            stage.host.run(|| network.gc(&|id| id == "alive")).unwrap();
+            assert!(stage.world.reaches(&format!("{HOST}:8080")), "round {round}");
+        }
+        stage.host.run(|| network.gc(&|_| false)).unwrap();
+        stage.assert_host_is(&before);
+    }
+}
+
+/// Not a test of its own: the process that the one above kills.
+#[test]
+#[ignore = "runs until it is killed"]
+fn attaches_and_detaches_until_it_is_killed() {
+    let (Ok(dir), Ok(name)) = (std::env::var("STOCKADE_TEST_DIR"), std::env::var("STOCKADE_TEST_NETNS")) else {
+        eprintln!("skipped: only the test that kills it starts it");
+        return;
+    };
+    let dir = std::path::Path::new(&dir);
+    let network = Network::open(&dir.join("run"), &dir.join("root"), Stage::config()).unwrap();
+    let netns = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
+    let ports = parse_publish("9000-9003:80-83").unwrap();
+    loop {
+        let _endpoint = network.attach(&Attach { ports: &ports, ..Attach::new("killed", netns.as_fd()) });
+        let _ = network.detach("killed");
+    }
 }
 
 #[test]

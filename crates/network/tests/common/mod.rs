@@ -128,9 +128,14 @@ impl Space {
         })
     }
 
-    /// Whether a connection gets through to a server.
+    /// Whether a connection gets through to a server, which is expected: waits long for it.
     pub fn reaches(&self, address: &str) -> bool {
-        self.ask_within(address, REFUSAL).is_ok_and(|a| !a.is_empty())
+        self.ask_within(address, PATIENCE).is_ok_and(|a| !a.is_empty())
+    }
+
+    /// Whether a connection does not get through to a server, which is expected: waits for it only so long.
+    pub fn misses(&self, address: &str) -> bool {
+        !self.ask_within(address, REFUSAL).is_ok_and(|a| !a.is_empty())
     }
 
     /// Binds a UDP socket inside.
@@ -180,14 +185,18 @@ impl Stage {
             "ip addr add 198.51.100.2/24 dev uplink0; ip link set uplink0 up; ip route add default via 198.51.100.1",
         );
         world.sh("ip addr add 198.51.100.1/24 dev out0; ip link set out0 mtu 1400 up");
-        let config = NetworkConfig {
+        Stage { host, world, dir: tempfile::tempdir().unwrap(), config: Stage::config() }
+    }
+
+    /// The network's names in the tests.
+    pub fn config() -> NetworkConfig {
+        NetworkConfig {
             bridge: "sktest0".to_owned(),
             table: "sktest".to_owned(),
             veth_prefix: "skt".to_owned(),
             subnet: Some("10.77.0.0/16".parse().unwrap()),
             ..NetworkConfig::default()
-        };
-        Stage { host, world, dir: tempfile::tempdir().unwrap(), config }
+        }
     }
 
     pub fn run_dir(&self) -> PathBuf {

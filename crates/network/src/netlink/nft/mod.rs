@@ -7,7 +7,7 @@ mod set;
 pub(crate) use rule::{Rule, Verdict};
 pub(crate) use set::{DataType, Element, Set, interface_field};
 
-use super::message::{APPEND, Batch, CREATE, DUMP, EXCL, text_of};
+use super::message::{APPEND, Attributes, Batch, CREATE, DUMP, EXCL, text_of};
 use super::socket::Socket;
 use crate::error::NetworkError;
 
@@ -19,6 +19,7 @@ const NEWTABLE: u16 = SUBSYSTEM;
 const GETTABLE: u16 = SUBSYSTEM | 1;
 const DELTABLE: u16 = SUBSYSTEM | 2;
 const NEWCHAIN: u16 = SUBSYSTEM | 3;
+const GETCHAIN: u16 = SUBSYSTEM | 4;
 const NEWRULE: u16 = SUBSYSTEM | 6;
 const NEWSET: u16 = SUBSYSTEM | 9;
 const GETSET: u16 = SUBSYSTEM | 10;
@@ -32,6 +33,10 @@ const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
 const NFTA_CHAIN_POLICY: u16 = 5;
 const NFTA_CHAIN_TYPE: u16 = 7;
+const FAMILY_INET: u8 = 1;
+const FAMILY_IPV4: u8 = 2;
+const POLICY_DROP: u32 = 0;
+const POLICY_ACCEPT: u32 = 1;
 const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
 const NFTA_RULE_TABLE: u16 = 1;
@@ -125,7 +130,7 @@ impl Transaction {
                     w.be32(NFTA_HOOK_HOOKNUM, base.hook as u32);
                     w.be32(NFTA_HOOK_PRIORITY, base.priority as u32);
                 });
-                w.be32(NFTA_CHAIN_POLICY, 1);
+                w.be32(NFTA_CHAIN_POLICY, POLICY_ACCEPT);
                 w.text(NFTA_CHAIN_TYPE, base.kind);
             }
         });
@@ -193,6 +198,31 @@ pub(crate) fn tables(socket: &Socket) -> Result<Vec<(u8, String)>, NetworkError>
             let name = message.attributes(4).find(NFTA_TABLE_NAME).map(text_of);
             if let (Some(family), Some(name)) = (message.body.first(), name) {
                 all.push((*family, name));
+            }
+        },
+    )?;
+    Ok(all)
+}
+
+/// Chains that see forwarded IPv4 packets and drop those that no rule lets through, as `TABLE/CHAIN`.
+pub(crate) fn chains_that_drop_forwarded(socket: &Socket) -> Result<Vec<String>, NetworkError> {
+    let mut all = Vec::new();
+    socket.query(
+        "list nftables chains",
+        GETCHAIN,
+        DUMP,
+        |w| w.raw(&header(0, 0)),
+        |message| {
+            let attributes = message.attributes(4);
+            let number = |attributes: &Attributes<'_>, kind| {
+                attributes.find(kind)?.first_chunk().copied().map(u32::from_be_bytes)
+            };
+            let hook = attributes.find(NFTA_CHAIN_HOOK).map(Attributes::of);
+            let sees_ipv4 = matches!(message.body.first(), Some(&(FAMILY_INET | FAMILY_IPV4)));
+            let forward = hook.and_then(|h| number(&h, NFTA_HOOK_HOOKNUM)) == Some(Hook::Forward as u32);
+            if sees_ipv4 && forward && number(&attributes, NFTA_CHAIN_POLICY) == Some(POLICY_DROP) {
+                let name = |kind| attributes.find(kind).map(text_of).unwrap_or_default();
+                all.push(format!("{}/{}", name(NFTA_CHAIN_TABLE), name(NFTA_CHAIN_NAME)));
             }
         },
     )?;
