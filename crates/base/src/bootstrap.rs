@@ -103,7 +103,6 @@ pub fn bootstrap(
     let archive = archive::read(name, facts, &request.arch, &mirror, &client, &keyring, request.now)?;
     let selection = select(&archive.offer, name.distro)?;
     let warnings = warnings(request, facts, &archive);
-    warnings.iter().for_each(|w| progress.note(w));
 
     if !rustix::process::geteuid().is_root() {
         return Err(BaseError::NeedsRoot { name: name.canonical() });
