@@ -1,54 +1,67 @@
 //! System call filters: policies as data, and a compiler to classic BPF.
+//!
+//! A policy is a list of rules by call name ([`SeccompPolicy`]); the first rule that matches decides. [`compile`] turns it
+//! into a balanced tree over call numbers, so that any call costs about eight comparisons, and the kernel's own cache
+//! (which asks the filter once for every number when it is installed) is filled quickly.
 
-use crate::error::Result;
-use crate::{Capabilities, SeccompAction, SeccompPolicy};
+mod calls;
+mod compile;
+#[cfg(test)]
+mod interpreter;
+mod policy;
+mod strict;
+mod table;
 
-/// One instruction of classic BPF (`struct sock_filter`, seccomp(2)).
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instruction {
-    /// Operation.
-    pub code: u16,
-    /// Instructions to skip when the comparison holds.
-    pub jt: u8,
-    /// Instructions to skip when it does not.
-    pub jf: u8,
-    /// Operand.
-    pub k: u32,
+pub use compile::{Instruction, compile};
+pub use policy::{build_step, compat, compat_with, standard, standard_with};
+pub use strict::strict;
+
+use crate::{SeccompAction, SeccompArgument, SeccompOp, SeccompPolicy, SeccompRule};
+
+/// Whether this architecture has a call of this name.
+pub fn is_known_call(name: &str) -> bool {
+    table::number(name).is_some()
 }
 
-fn empty(name: &str) -> SeccompPolicy {
-    SeccompPolicy { name: name.to_owned(), default_action: SeccompAction::Allow, rules: Vec::new() }
+/// The calls that `policy` lets pass at least with some arguments, by name; for `explain`.
+pub fn allowed_calls(policy: &SeccompPolicy) -> Vec<&str> {
+    let mut names: Vec<&str> = policy
+        .rules
+        .iter()
+        .filter(|rule| matches!(rule.action, SeccompAction::Allow | SeccompAction::Log))
+        .flat_map(|rule| rule.calls.iter().map(String::as_str))
+        .filter(|name| is_known_call(name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
-/// The filter of the `standard` level.
-pub fn standard() -> SeccompPolicy {
-    empty("standard")
+
+/// The name of a system call number on this architecture.
+pub fn call_name(number: u32) -> Option<&'static str> {
+    table::name(number)
 }
-/// `standard` plus the calls that are pointless without one of these added capabilities (`--cap-add`).
-pub fn standard_with(caps: Capabilities) -> SeccompPolicy {
-    let _ = caps;
-    empty("standard")
+
+fn rule(calls: &[&str], action: SeccompAction) -> SeccompRule {
+    SeccompRule { calls: calls.iter().map(|c| (*c).to_owned()).collect(), action, arguments: Vec::new() }
 }
-/// Docker's default filter with docker's default capabilities.
-pub fn compat() -> SeccompPolicy {
-    empty("compat")
+
+fn rule_if(call: &str, action: SeccompAction, arguments: &[SeccompArgument]) -> SeccompRule {
+    SeccompRule { calls: vec![call.to_owned()], action, arguments: arguments.to_vec() }
 }
-/// Docker's default filter for these capabilities.
-pub fn compat_with(caps: Capabilities) -> SeccompPolicy {
-    let _ = caps;
-    empty("compat")
+
+/// A whole 64-bit register equals `value`.
+#[cfg(test)]
+const fn equals(index: u8, value: u64) -> SeccompArgument {
+    SeccompArgument { index, op: SeccompOp::Equal, value, value_two: 0 }
 }
-/// The filter of the `strict` level: about a hundred calls.
-pub fn strict() -> SeccompPolicy {
-    empty("strict")
+
+/// The register's bits in `mask` are `value`.
+const fn masked(index: u8, mask: u64, value: u64) -> SeccompArgument {
+    SeccompArgument { index, op: SeccompOp::MaskedEqual, value: mask, value_two: value }
 }
-/// `standard_with` for a build step: calls of the fsync family succeed without doing anything.
-pub fn build_step(caps: Capabilities) -> SeccompPolicy {
-    let _ = caps;
-    empty("build")
-}
-/// Compiles a policy for this machine's architecture.
-pub fn compile(policy: &SeccompPolicy) -> Result<Vec<Instruction>> {
-    let _ = policy;
-    Ok(Vec::new())
+
+/// The low half of the register equals `value`: for parameters that the kernel reads as `int`, whatever is above.
+const fn int_is(index: u8, value: u32) -> SeccompArgument {
+    masked(index, 0xffff_ffff, value as u64)
 }
