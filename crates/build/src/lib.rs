@@ -1,2 +1,51 @@
 //! Dockerfile to image: plan, cache, solve.
+//!
+//! [`Builder::build`] parses, plans a graph of stages, runs those that the target needs (independent ones at the same
+//! time), and commits the result to the store. This room runs no step itself: it asks an [`Executor`], which in
+//! real life is the engine.
+//!
+//! What a step's result depends on becomes its key: the layers below it, the instruction after expansion, the
+//! environment that it sees, and the *content* of the files that it copies (never their times). A key that the store's
+//! cache knows is a step that need not run.
 #![forbid(unsafe_code)]
+
+mod add;
+mod archive;
+pub mod base;
+mod builder;
+mod cache;
+mod check;
+mod context;
+mod copy;
+mod error;
+mod events;
+mod executor;
+mod fetch;
+mod history;
+mod merged;
+mod metadata;
+mod mounts;
+mod output;
+mod owner;
+mod place;
+mod plan;
+mod request;
+mod run;
+mod scope;
+mod secrets;
+mod solve;
+mod stage;
+mod statcache;
+mod state;
+mod stubs;
+mod walk;
+
+pub use builder::Builder;
+pub use check::check;
+pub use error::{BuildError, StepFailure};
+pub use events::{BuildEvents, Finish, Quiet, StepId};
+pub use executor::Executor;
+pub use output::Output;
+pub use request::{
+    BuildContext, BuildOutcome, BuildRequest, CancelToken, DockerfileSource, Pull, Secret, SecretSource,
+};

@@ -66,10 +66,11 @@ pub fn parse_fragment(bytes: &[u8], file: &str) -> Parsed {
 pub fn parse_instruction(text: &str, file: &str, escape: char) -> Result<Instruction, Diagnostics> {
     let source = SourceMap::new(text);
     let mut parsed = read(text, &source, file, Some(escape));
-    if parsed.diagnostics.is_ok() && parsed.dockerfile.instructions.len() == 1 {
-        if let Some(instruction) = parsed.dockerfile.instructions.pop() {
-            return Ok(instruction);
-        }
+    if parsed.diagnostics.is_ok()
+        && parsed.dockerfile.instructions.len() == 1
+        && let Some(instruction) = parsed.dockerfile.instructions.pop()
+    {
+        return Ok(instruction);
     }
     if parsed.diagnostics.is_ok() {
         let span = source.span(0, text.len());
