@@ -1,5 +1,7 @@
 //! The file format: what goes in comes out, and damage is an error.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use stockade_advisory_db::{
     Affected, DbError, Event, EventKind, ExploitedFact, Informational, Label, Note, Reader, Record, Source, Writer,

@@ -5,10 +5,11 @@ use std::str::FromStr;
 use stockade_advisory_db::{Informational, Label};
 
 /// A severity. `Unknown` is an answer of its own: no source rates the vulnerability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nobody rates it.
+    #[default]
     Unknown,
     /// No practical effect, in the publisher's opinion.
     Negligible,
@@ -20,12 +21,6 @@ pub enum Severity {
     High,
     /// CVSS 9.0 to 10.0.
     Critical,
-}
-
-impl Default for Severity {
-    fn default() -> Self {
-        Severity::Unknown
-    }
 }
 
 impl Severity {

@@ -3,6 +3,8 @@
 //! The versions are those of the archive on the day of the embedded facts (2026-11-24): `bookworm/main` against
 //! `bookworm-security/main`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -203,11 +203,12 @@ fn split_at_changes(text: &str) -> Vec<&str> {
     let mut start = 0;
     let bytes = text.as_bytes();
     for (at, pair) in bytes.windows(2).enumerate() {
-        if let [a, b] = pair {
-            if a.is_ascii_digit() != b.is_ascii_digit() && text.is_char_boundary(at + 1) {
-                out.extend(text.get(start..at + 1));
-                start = at + 1;
-            }
+        if let [a, b] = pair
+            && a.is_ascii_digit() != b.is_ascii_digit()
+            && text.is_char_boundary(at + 1)
+        {
+            out.extend(text.get(start..at + 1));
+            start = at + 1;
         }
     }
     out.extend(text.get(start..).filter(|rest| !rest.is_empty()));

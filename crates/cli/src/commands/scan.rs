@@ -66,8 +66,22 @@ pub struct Args {
 /// Formats of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
+    /// For people
     Table,
+    /// The whole report, `stockade.scan/v1`
     Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// CycloneDX 1.6 with vulnerabilities and their analysis (VEX)
+    Cyclonedx,
+    /// GitLab's container scanning report
+    Gitlab,
+    /// JUnit XML
+    Junit,
+    /// Markdown
+    Markdown,
+    /// One self-contained page
+    Html,
 }
 
 /// Which severities are shown.
@@ -156,6 +170,8 @@ fn filter(report: &mut ScanReport, args: &Args) {
 
 fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
     let to_terminal = args.output.is_none();
+    let now = jiff::Timestamp::now();
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).map(|text| text + "\n");
     let text = match if args.json { Format::Json } else { args.format } {
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
         Format::Table => {
@@ -163,6 +179,17 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
             let width = if to_terminal { output::terminal_width() } else { None };
             views::table(report, &TableOptions { color, width, today: Some(scanner::today()) })
         }
+        Format::Sarif => pretty(&views::sarif(report))?,
+        Format::Cyclonedx => {
+            pretty(&views::cyclonedx(report, &now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), &scanner::random_uuid()))?
+        }
+        Format::Gitlab => {
+            let time = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            pretty(&views::gitlab(report, &time, &time))?
+        }
+        Format::Junit => views::junit(report),
+        Format::Markdown => views::markdown(report),
+        Format::Html => views::html(report),
     };
     match &args.output {
         None => output::to_stdout(&text),

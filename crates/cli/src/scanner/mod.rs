@@ -118,3 +118,19 @@ fn find_image(store: &Store, name: &str) -> Result<Image, Failure> {
 pub fn today() -> jiff::civil::Date {
     jiff::ZonedDateTime::now().date()
 }
+
+/// A random UUID (version 4), for documents that want a serial number.
+pub fn random_uuid() -> String {
+    let mut bytes = [0u8; 16];
+    // 16 hex digits each, from the same source as temporary names.
+    for half in bytes.chunks_mut(8) {
+        let name = stockade_durable::temporary_name();
+        let hex = name.strip_prefix(stockade_durable::TEMPORARY_PREFIX).unwrap_or_default();
+        half.copy_from_slice(&u64::from_str_radix(hex, 16).unwrap_or_default().to_be_bytes());
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let parts: Vec<&str> = [0..8, 8..12, 12..16, 16..20, 20..32].into_iter().filter_map(|r| hex.get(r)).collect();
+    parts.join("-")
+}

@@ -32,20 +32,33 @@ pub fn table(report: &ScanReport, options: &TableOptions) -> String {
     head(&mut out, report, options);
     let open: Vec<&Finding> = report.open_findings().collect();
     let rows = merge(&open);
-    let groups: [(&str, fn(&Row<'_>) -> bool); 3] = [
-        ("Fixed by an upgrade", |r| r.first.status == Status::Affected && r.first.is_fixable()),
-        ("No fix is known", |r| r.first.status == Status::Affected && !r.first.is_fixable()),
-        ("Not known whether affected", |r| r.first.status == Status::Unknown),
-    ];
-    for (title, belongs) in groups {
-        let members: Vec<&Row<'_>> = rows.iter().filter(|r| belongs(r)).collect();
+    for group in [Group::Fixable, Group::NoFix, Group::Undecided] {
+        let members: Vec<&Row<'_>> = rows.iter().filter(|r| r.group() == group).collect();
         if !members.is_empty() {
-            section(&mut out, title, &members, options);
+            section(&mut out, group.title(), &members, options);
         }
     }
     advice(&mut out, &rows, paint);
     foot(&mut out, report, &rows, paint);
     out
+}
+
+/// What can be done about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Fixable,
+    NoFix,
+    Undecided,
+}
+
+impl Group {
+    fn title(self) -> &'static str {
+        match self {
+            Group::Fixable => "Fixed by an upgrade",
+            Group::NoFix => "No fix is known",
+            Group::Undecided => "Not known whether affected",
+        }
+    }
 }
 
 /// One vulnerability in one component, with the packages built from it.
@@ -81,6 +94,14 @@ fn merge<'r>(findings: &[&'r Finding]) -> Vec<Row<'r>> {
 }
 
 impl Row<'_> {
+    fn group(&self) -> Group {
+        match (self.first.status, self.first.is_fixable()) {
+            (Status::Unknown, _) => Group::Undecided,
+            (_, true) => Group::Fixable,
+            (_, false) => Group::NoFix,
+        }
+    }
+
     fn package(&self) -> String {
         let component = printable(self.first.component());
         if self.binaries.len() == 1 && self.binaries.first() == Some(&self.first.component()) {
