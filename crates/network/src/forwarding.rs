@@ -12,6 +12,11 @@ use crate::sysctl;
 const IP_FORWARD: &str = "ipv4/ip_forward";
 const ACCEPT_REDIRECTS: &str = "ipv4/conf/all/accept_redirects";
 
+/// Whether the host forwards packets.
+pub(crate) fn is_on() -> Result<bool, NetworkError> {
+    Ok(sysctl::read(IP_FORWARD).map_err(|e| NetworkError::kernel("read net.ipv4.ip_forward", e))? != "0")
+}
+
 /// Switches IP forwarding on if it is off, and remembers what to change back.
 /// Returns the record if forwarding is on because of us: then packets that have nothing to do with containers
 /// must not profit.
@@ -24,7 +29,7 @@ pub(crate) fn enable(
     route: &Socket,
     netfilter: &Socket,
 ) -> Result<Option<ForwardingRecord>, NetworkError> {
-    let on = sysctl::read(IP_FORWARD).map_err(|e| NetworkError::kernel("read net.ipv4.ip_forward", e))? != "0";
+    let on = is_on()?;
     if let Some(earlier) = state.forwarding()? {
         if !on {
             sysctl::write(IP_FORWARD, "1")?;

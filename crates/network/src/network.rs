@@ -260,7 +260,7 @@ fn configure_inside(network: &NetworkRecord, record: &EndpointRecord) -> Result<
     }
     let mut batch = Batch::default();
     route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
-    route::add_address(&mut batch, link.index, record.ip, network.subnet.prefix(), network.subnet.broadcast());
+    route::set_address(&mut batch, link.index, record.ip, network.subnet.prefix(), network.subnet.broadcast());
     route::link_up(&mut batch, format!("bring up `{INSIDE}` in the container"), link.index);
     route::add_default_route(&mut batch, link.index, network.subnet.gateway());
     socket.execute(&batch)

@@ -36,6 +36,9 @@ const CANDIDATES: [(Ipv4Addr, u8); 7] = [
 /// Largest packet where the host has no way out that would tell, in bytes (Ethernet).
 const DEFAULT_MTU: u32 = 1500;
 
+/// The version of rules that are not all there yet.
+const UNFINISHED: u32 = 0;
+
 /// A subnet of fewer addresses gives one away again while the kernel may still know connections of its last owner.
 const SOON_REUSED: u32 = 4096;
 
@@ -69,7 +72,9 @@ impl<'a> Setup<'a> {
             return self.create();
         };
         match route::link_by_name(&self.route, &self.config.bridge)? {
-            Some(bridge) if record.ruleset == RULESET => Ok(Ready { record, bridge: bridge.index }),
+            Some(bridge) if record.ruleset == RULESET && forwarding::is_on()? => {
+                Ok(Ready { record, bridge: bridge.index })
+            }
             _ => self.repair(record),
         }
     }
@@ -81,18 +86,25 @@ impl<'a> Setup<'a> {
         let subnet = self.choose_subnet(&routes)?;
         let mtu = self.mtu_of_way_out(&routes)?;
         let droppers = nft::chains_that_drop_forwarded(self.firewall.socket())?;
-        let mut record = NetworkRecord { subnet, mtu, ruleset: RULESET, layer2: true, droppers };
+        let record = NetworkRecord { subnet, mtu, ruleset: UNFINISHED, layer2: true, droppers };
         // Known before it exists, so that a crash from here on is cleaned up.
         self.state.set_network(&record)?;
         let bridge = self.create_bridge(&record)?;
-        record.layer2 = self.write_rules(&record)?;
-        self.state.update_network(&record)?;
         self.state.remember_subnet(subnet);
+        self.finish(record, bridge)
+    }
+
+    fn finish(&self, mut record: NetworkRecord, bridge: u32) -> Result<Ready, NetworkError> {
+        self.configure_bridge(&record, bridge)?;
+        record.layer2 = self.write_rules(&record)?;
+        record.ruleset = RULESET;
+        self.state.update_network(&record)?;
         Ok(Ready { record, bridge })
     }
 
-    /// The bridge is gone, or the rules are of another version: makes both anew around the living endpoints.
-    fn repair(&self, mut record: NetworkRecord) -> Result<Ready, NetworkError> {
+    /// The bridge is gone, the rules are of another version, forwarding is off, or a crash left something half done:
+    /// makes all of it right around the living endpoints.
+    fn repair(&self, record: NetworkRecord) -> Result<Ready, NetworkError> {
         let _alone = SetupLock::take();
         let bridge = match route::link_by_name(&self.route, &self.config.bridge)? {
             Some(bridge) => bridge.index,
@@ -107,10 +119,7 @@ impl<'a> Setup<'a> {
                 other => other?,
             }
         }
-        record.layer2 = self.write_rules(&record)?;
-        record.ruleset = RULESET;
-        self.state.update_network(&record)?;
-        Ok(Ready { record, bridge })
+        self.finish(record, bridge)
     }
 
     /// Takes ports away from the records of other endpoints that still claim them: whoever holds the sockets that
@@ -144,16 +153,20 @@ impl<'a> Setup<'a> {
             route::no_ipv6_address(&mut batch, name);
         }
         self.route.execute(&batch)?;
-        let index = route::link_by_name(&self.route, name)?
-            .ok_or_else(|| NetworkError::kernel(format!("find bridge `{name}`"), Errno::NODEV))?
-            .index;
+        let link = route::link_by_name(&self.route, name)?;
+        Ok(link.ok_or_else(|| NetworkError::kernel(format!("find bridge `{name}`"), Errno::NODEV))?.index)
+    }
+
+    /// Gives the bridge what it needs; fine if it has some of that.
+    fn configure_bridge(&self, record: &NetworkRecord, index: u32) -> Result<(), NetworkError> {
+        let name = &self.config.bridge;
         // Before it is up: the host may speak to containers from 127.0.0.1; the firewall keeps the reverse out.
         sysctl::write(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
+        let subnet = record.subnet;
         let mut batch = Batch::default();
-        route::add_address(&mut batch, index, gateway, record.subnet.prefix(), record.subnet.broadcast());
+        route::set_address(&mut batch, index, subnet.gateway(), subnet.prefix(), subnet.broadcast());
         route::link_up(&mut batch, format!("bring up bridge `{name}`"), index);
-        self.route.execute(&batch)?;
-        Ok(index)
+        self.route.execute(&batch)
     }
 
     fn choose_subnet(&self, routes: &[Route]) -> Result<Subnet, NetworkError> {

@@ -216,12 +216,16 @@ fn what_others_delete_is_made_again() {
     let third = stage.container("third", &[]);
     assert!(reached(), "the bridge is back with the third, and the first is connected to it");
     assert!(third.space.reaches(&first.at(80)));
+    stage.host.sh("echo 0 > /proc/sys/net/ipv4/ip_forward");
+    assert!(missed());
+    let fourth = stage.container("fourth", &[]);
+    assert!(reached(), "forwarding is back with the fourth");
     stage.host.sh("nft flush ruleset");
-    for id in ["first", "second", "third"] {
+    for id in ["first", "second", "third", "fourth"] {
         stage.detach(id);
     }
     stage.assert_host_is(&before);
-    drop(second);
+    drop((second, fourth));
 }
 
 #[test]

@@ -13,6 +13,8 @@ const TYPE_MASK: u16 = 0x3fff;
 const REQUEST: u16 = 1;
 /// `NLM_F_ACK`: answer even if all is well.
 pub(crate) const ACK: u16 = 4;
+/// `NLM_F_REPLACE`: overwrite what is there.
+pub(crate) const REPLACE: u16 = 0x100;
 /// `NLM_F_EXCL`: fail if it exists.
 pub(crate) const EXCL: u16 = 0x200;
 /// `NLM_F_CREATE`: make it if it does not exist.

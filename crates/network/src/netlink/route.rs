@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::message::{ACK, Attributes, Batch, CREATE, DUMP, EXCL, Message, Writer, text_of, u32_of};
+use super::message::{ACK, Attributes, Batch, CREATE, DUMP, EXCL, Message, REPLACE, Writer, text_of, u32_of};
 use super::socket::Socket;
 use crate::address::MacAddress;
 use crate::error::NetworkError;
@@ -285,9 +285,9 @@ pub(crate) fn delete_link(batch: &mut Batch, link: &Link) {
     batch.request(format!("delete interface `{}`", link.name), DELLINK, ACK, |w| w.raw(&link_header(link.index, 0, 0)));
 }
 
-/// Gives a link an address.
-pub(crate) fn add_address(batch: &mut Batch, index: u32, ip: Ipv4Addr, prefix: u8, broadcast: Ipv4Addr) {
-    batch.request(format!("add address {ip}/{prefix}"), NEWADDR, ACK | CREATE | EXCL, |w| {
+/// Gives a link an address; fine if it has it.
+pub(crate) fn set_address(batch: &mut Batch, index: u32, ip: Ipv4Addr, prefix: u8, broadcast: Ipv4Addr) {
+    batch.request(format!("add address {ip}/{prefix}"), NEWADDR, ACK | CREATE | REPLACE, |w| {
         let mut header = [0; ADDRESS_HEADER];
         header[0] = AF_INET;
         header[1] = prefix;
