@@ -1,4 +1,55 @@
 //! Dockerfile rules: what is unwise, where exactly, and the fix.
+//!
+//! Each rule is one file under `rules/` with its facts, its test and its cases, and one line in the table there. Rules that
+//! hadolint and BuildKit have keep their ids in `refs`; ours beyond them begin with `SD`.
 #![forbid(unsafe_code)]
 
+mod file;
+mod fix;
+mod model;
+mod options;
+mod pragma;
+mod rules;
 pub mod shell;
+
+pub use file::{File, RunView};
+pub use fix::apply;
+pub use model::{Edit, Finding, SCHEMA, Severity};
+pub use options::{LabelType, Options};
+pub use rules::{Rule, all, find};
+
+use stockade_dockerfile::{Diagnostics, parse_fragment};
+
+/// What a file's lint found.
+#[derive(Debug)]
+pub struct Report {
+    /// By line and column.
+    pub findings: Vec<Finding>,
+    /// What could not be read at all, as the parser says it.
+    pub diagnostics: Diagnostics,
+    /// Ignore comments without effect, each in a sentence with its line.
+    pub unused_ignores: Vec<String>,
+}
+
+/// Checks one file. A fragment without `FROM` is fine.
+pub fn lint(bytes: &[u8], name: &str, options: &Options) -> Report {
+    let parsed = parse_fragment(bytes, name);
+    let file = File::new(&parsed.dockerfile, options);
+    let mut findings = rules::Findings::new(&file);
+    for rule in rules::all() {
+        let wanted = rule.default || options.enabled.iter().any(|n| rule.is_called(n));
+        if wanted && !options.ignored.iter().any(|n| rule.is_called(n)) {
+            findings.run(rule);
+        }
+    }
+    let mut found = findings.finish();
+    for finding in &mut found {
+        if let Some(severity) = finding.refs.iter().chain([&finding.id]).find_map(|n| options.severities.get(*n)) {
+            finding.severity = *severity;
+        }
+    }
+    let unused_ignores =
+        if options.disable_ignore_comments { Vec::new() } else { pragma::apply(&parsed.dockerfile, &mut found) };
+    found.sort_by(|a, b| (a.line, a.column, a.id).cmp(&(b.line, b.column, b.id)));
+    Report { findings: found, diagnostics: parsed.diagnostics, unused_ignores }
+}

@@ -1,0 +1,53 @@
+//! Settings of rules, from the command line or `.hadolint.yaml`.
+
+use std::collections::BTreeMap;
+
+use crate::model::Severity;
+
+/// What a label's value must be (`label-schema` of hadolint).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum LabelType {
+    Text,
+    Url,
+    Rfc3339,
+    SemanticVersion,
+    GitHash,
+    Spdx,
+    Email,
+}
+
+impl LabelType {
+    /// hadolint's name of the type.
+    pub fn parse(name: &str) -> Option<LabelType> {
+        Some(match name {
+            "text" | "" => LabelType::Text,
+            "url" => LabelType::Url,
+            "rfc3339" => LabelType::Rfc3339,
+            "semver" => LabelType::SemanticVersion,
+            "hash" => LabelType::GitHash,
+            "spdx" => LabelType::Spdx,
+            "email" => LabelType::Email,
+            _ => return None,
+        })
+    }
+}
+
+/// Settings.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Rules that are left out.
+    pub ignored: Vec<String>,
+    /// Rules with another severity.
+    pub severities: BTreeMap<String, Severity>,
+    /// Registries that images may come from; empty allows all. `*.example.com` and `*` are patterns.
+    pub trusted_registries: Vec<String>,
+    /// Labels that must be there, with their types.
+    pub label_schema: BTreeMap<String, LabelType>,
+    /// Labels that are not in the schema are findings.
+    pub strict_labels: bool,
+    /// Comments in the file cannot switch rules off.
+    pub disable_ignore_comments: bool,
+    /// Rules that are off unless asked for.
+    pub enabled: Vec<String>,
+}

@@ -1,0 +1,44 @@
+//! `apt-lists-kept`
+
+use super::{Rule, Severity, package};
+use crate::file::{File, RunView};
+
+pub(super) static RULE: Rule = Rule {
+    id: "apt-lists-kept",
+    refs: &["DL3009"],
+    severity: Severity::Info,
+    default: true,
+    finds: "apt package lists that stay in the layer.",
+    why: "They add tens of megabytes, and are old the next day.",
+    instead: "End the step with rm -rf /var/lib/apt/lists/*.",
+    bad: &["FROM a:1\nRUN apt-get update && apt-get install -y x\n"],
+    good: &["FROM a:1\nRUN apt-get update && apt-get install -y x && rm -rf /var/lib/apt/lists/*\n", "FROM a:1\nRUN --mount=type=cache,target=/var/lib/apt apt-get update\n", "FROM a:1 AS b\nRUN apt-get update\nFROM c:1\n"],
+    test: |file, out| {
+        for run in file.runs() {
+            let update = run.commands.iter().find(|c| package::is_subcommand(c, &["apt-get", "apt", "aptitude"], &["update"]));
+            let Some(update) = update else { continue };
+            if cleans(&run) || mounted(&run) || !matters(file, &run) {
+                continue;
+            }
+            out.command(update, "the package lists stay in the layer");
+            if let Some(last) = run.commands.iter().rev().find(|c| c.depth == 0).and_then(|c| c.words.last()) {
+                out.insert(last.end, " && rm -rf /var/lib/apt/lists/*");
+            }
+        }
+    },
+};
+
+fn cleans(run: &RunView<'_, '_>) -> bool {
+    run.commands.iter().any(|c| c.name() == "rm" && c.arguments().iter().any(|w| w.text.starts_with("/var/lib/apt/lists")))
+}
+
+fn mounted(run: &RunView<'_, '_>) -> bool {
+    run.mounted("/var/lib/apt/lists") || run.mounted("/var/lib/apt")
+}
+
+/// The last stage matters, and every stage that another builds on.
+fn matters(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
+    let Some(stage) = file.stage_of(run.index) else { return true };
+    let last = file.dockerfile.stages.last().is_some_and(|s| s.index == stage.index);
+    last || stage.name.as_deref().is_some_and(|n| file.stages().any(|(_, f, _)| f.image.value.eq_ignore_ascii_case(n)))
+}

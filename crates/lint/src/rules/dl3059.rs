@@ -1,0 +1,42 @@
+//! `consecutive-runs`
+
+use stockade_dockerfile::ast::{Instruction, Kind};
+
+use super::{Rule, Severity};
+use crate::file::RunView;
+
+pub(super) static RULE: Rule = Rule {
+    id: "consecutive-runs",
+    refs: &["DL3059"],
+    severity: Severity::Info,
+    default: true,
+    finds: "Several RUN instructions in a row.",
+    why: "Each is a layer, and what a later one deletes stays in the earlier.",
+    instead: "Join them with &&.",
+    bad: &["FROM a:1\nRUN a\nRUN b\n"],
+    good: &["FROM a:1\nRUN a && b\nENV x=y\nRUN c\n", "FROM a:1\nRUN a | b && c\nRUN d && e && f\n", "FROM a:1\nRUN --mount=type=cache,target=/x a\nRUN b\n"],
+    test: |file, out| {
+        let mut previous: Option<(usize, bool, &Instruction)> = None;
+        for run in file.runs() {
+            let many = run.commands.iter().filter(|c| c.depth == 0).count() > 2;
+            if let Some((index, was_many, before)) = previous {
+                let adjacent = index + 1 == run.index;
+                if adjacent && !many && !was_many && before.flags.iter().map(|f| &f.value).eq(run.instruction.flags.iter().map(|f| &f.value)) {
+                    out.instruction(run.instruction, "RUN after RUN");
+                    join(&run, before, out);
+                }
+            }
+            previous = Some((run.index, many, run.instruction));
+        }
+    },
+};
+
+/// The second becomes a part of the first, if both are plain scripts with nothing between them.
+fn join(run: &RunView<'_, '_>, before: &Instruction, out: &mut super::Sink<'_>) {
+    let plain = |i: &Instruction| i.heredocs.is_empty() && matches!(&i.kind, Kind::Run(r) if matches!(r.command, stockade_dockerfile::ast::CommandLine::Shell(_)));
+    let (from, to) = (before.span.end.offset, run.instruction.arguments.span.start.offset);
+    let safe = |i: &Instruction| !i.arguments.value.contains(['#', ';', '&', '|', '(', '<']) && !i.arguments.value.contains("exit") && !i.arguments.value.contains("cd ") && !i.arguments.value.contains("set ") && !i.arguments.value.contains("export ");
+    if plain(before) && plain(run.instruction) && run.instruction.flags.is_empty() && run.instruction.comments.is_empty() && safe(before) && safe(run.instruction) {
+        out.replace(from, to, " \\\n && ");
+    }
+}

@@ -1,0 +1,124 @@
+//! What the package managers' rules share.
+
+use crate::file::{File, RunView};
+use crate::shell::{Command, Word};
+
+use super::Sink;
+
+/// Whether a command is `program … subcommand …`.
+pub(super) fn is_subcommand(command: &Command, programs: &[&str], subcommands: &[&str]) -> bool {
+    programs.contains(&command.name()) && command.arguments().iter().any(|w| subcommands.contains(&w.text.as_str()))
+}
+
+/// The word of the subcommand, for places.
+pub(super) fn subcommand<'c>(command: &'c Command, names: &[&str]) -> Option<&'c Word> {
+    command.arguments().iter().find(|w| names.contains(&w.text.as_str()))
+}
+
+/// Operands after the subcommand, without the values of flags that take one.
+pub(super) fn packages<'c>(command: &'c Command, subcommands: &[&str], flags_with_value: &[&str]) -> Vec<&'c Word> {
+    let mut out = Vec::new();
+    let mut value = false;
+    let mut started = false;
+    for word in command.arguments() {
+        if std::mem::take(&mut value) {
+            continue;
+        }
+        if word.text.starts_with('-') && word.text.len() > 1 {
+            value = flags_with_value.contains(&word.text.as_str());
+            continue;
+        }
+        if !started && subcommands.contains(&word.text.as_str()) {
+            started = true;
+            continue;
+        }
+        if started {
+            out.push(word);
+        }
+    }
+    out
+}
+
+/// Reports the first run of each instruction that a test holds for: one finding an instruction, as hadolint does.
+pub(super) fn once_a_run<'f>(
+    file: &'f File<'_>,
+    out: &mut Sink<'_>,
+    mut test: impl FnMut(&RunView<'_, 'f>, &'f Command) -> Option<String>,
+) {
+    for run in file.runs() {
+        if let Some((command, message)) = run.commands.iter().find_map(|c| Some((c, test(&run, c)?))) {
+            out.command(command, message);
+        }
+    }
+}
+
+/// Reports installs that would wait for an answer, and mends them with `-y`.
+pub(super) fn asks(file: &File<'_>, out: &mut Sink<'_>, programs: &[&str], subcommands: &[&str], flags: &[&str]) {
+    for run in file.runs() {
+        let found = run.commands.iter().find(|c| is_subcommand(c, programs, subcommands) && !c.has_flag(flags));
+        if let Some(c) = found {
+            out.command(c, format!("{} would ask", c.name()));
+            if let Some(word) = subcommand(c, subcommands) {
+                out.insert(word.end, " -y");
+            }
+        }
+    }
+}
+
+/// Where a run's script ends, as a byte offset: the place to add a command.
+pub(super) fn end_of_script(run: &RunView<'_, '_>) -> usize {
+    let last = run.commands.iter().rev().find(|c| c.depth == 0);
+    let words = last.and_then(|c| c.words.last()).map(|w| w.end);
+    let redirects = last.and_then(|c| c.redirects.last()).map(|r| r.target.end);
+    words.max(redirects).unwrap_or(run.instruction.arguments.span.end.offset)
+}
+
+/// Reports installs whose cache stays in the layer, and mends them with the cleaning command.
+pub(super) fn leaves_cache(
+    file: &File<'_>,
+    out: &mut Sink<'_>,
+    programs: &[&str],
+    subcommands: &[&str],
+    caches: &[&str],
+    clean: &str,
+) {
+    for run in file.runs() {
+        let cleans = run.commands.iter().any(|c| {
+            let by_tool = programs.contains(&c.name())
+                && c.arguments().iter().any(|w| ["clean", "cc"].contains(&w.text.as_str()));
+            let by_rm = c.name() == "rm" && c.arguments().iter().any(|w| caches.iter().any(|p| w.text.starts_with(p)));
+            by_tool || by_rm
+        });
+        if cleans || caches.iter().any(|p| run.mounted(p)) {
+            continue;
+        }
+        if let Some(c) = run.commands.iter().find(|c| is_subcommand(c, programs, subcommands)) {
+            out.command(c, "the package manager's cache stays in the layer");
+            let program = c.name();
+            let clean = clean.split_once(' ').map_or(clean.to_owned(), |(_, rest)| format!("{program} {rest}"));
+            out.insert(end_of_script(&run), format!(" && {clean}"));
+        }
+    }
+}
+
+/// Reports yum and dnf installs without versions; modules have theirs after a colon.
+pub(super) fn rpm_unpinned(file: &File<'_>, out: &mut Sink<'_>, programs: &[&str]) {
+    once_a_run(file, out, |_, c| {
+        if !is_subcommand(c, programs, &["install"]) {
+            return None;
+        }
+        let module = c.has_argument("module");
+        let found =
+            packages(c, &["install"], &["--enablerepo", "--disablerepo", "--installroot", "--releasever", "-c"]);
+        let pinned = |p: &str| if module { p.contains(':') } else { rpm_version(p) || p.ends_with(".rpm") };
+        let open: Vec<&str> = found.iter().map(|w| w.text.as_str()).filter(|p| !pinned(p)).collect();
+        (!open.is_empty()).then(|| format!("no version for {}", open.join(", ")))
+    });
+}
+
+/// `name-1.2`: a dash with a digit or a variable after it.
+fn rpm_version(package: &str) -> bool {
+    package
+        .match_indices('-')
+        .any(|(i, _)| package.get(i + 1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit() || c == '$')))
+}
