@@ -243,6 +243,7 @@ fn a_host_that_did_not_forward_is_no_router_because_of_us() {
         if forwarded_before {
             stage.host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
         }
+        stage.host.settle();
         let before = stage.host_state();
         let _server = lan.serve("0.0.0.0:80");
         let routed = |expected: bool| match expected {

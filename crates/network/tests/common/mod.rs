@@ -83,6 +83,11 @@ impl Space {
         })
     }
 
+    /// Waits until the kernel has noticed that its links are up.
+    pub fn settle(&self) {
+        self.sh("while ip route show table all | grep -q linkdown; do sleep 0.01; done");
+    }
+
     /// Runs a shell script inside and returns what it printed; it must succeed.
     pub fn sh(&self, script: &str) -> String {
         let (text, good) = self.try_sh(script);
@@ -185,6 +190,7 @@ impl Stage {
             "ip addr add 198.51.100.2/24 dev uplink0; ip link set uplink0 up; ip route add default via 198.51.100.1",
         );
         world.sh("ip addr add 198.51.100.1/24 dev out0; ip link set out0 mtu 1400 up");
+        host.settle();
         Stage { host, world, dir: tempfile::tempdir().unwrap(), config: Stage::config() }
     }
 
