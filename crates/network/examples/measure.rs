@@ -46,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure(network: &Network, names: &[String], ports: &[PortMapping]) -> Result<(), Box<dyn Error>> {
     let mut attach_us = Vec::new();
-    let mut detach_us = Vec::new();
+    let mut release_us = Vec::new();
+    let mut finish_us = Vec::new();
     let mut endpoints = Vec::new();
     for name in names {
         let netns = File::open(format!("/run/netns/{name}"))?;
@@ -58,10 +59,12 @@ fn measure(network: &Network, names: &[String], ports: &[PortMapping]) -> Result
     }
     for name in names {
         let start = Instant::now();
-        network.detach(name)?;
-        detach_us.push(start.elapsed().as_micros());
+        let released = network.release(name)?;
+        release_us.push(start.elapsed().as_micros());
+        released.finish()?;
+        finish_us.push(start.elapsed().as_micros());
     }
-    for (what, times) in [("attach", &attach_us), ("detach", &detach_us)] {
+    for (what, times) in [("attach", &attach_us), ("release", &release_us), ("release and finish", &finish_us)] {
         let mut sorted = times.clone();
         sorted.sort_unstable();
         println!(

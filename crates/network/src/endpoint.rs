@@ -72,4 +72,9 @@ pub struct Endpoint {
     /// as long as they are open nobody else gets the port, and `ss -l` shows it.
     #[serde(skip)]
     pub reserved: Vec<OwnedFd>,
+    /// The socket that spoke to the firewall. To close it may wait some ten milliseconds for other containers'
+    /// old rules to go, which would be in the way of this one's start.
+    #[serde(skip)]
+    #[expect(dead_code, reason = "held for its life time")]
+    pub(crate) kept: Option<OwnedFd>,
 }

@@ -42,6 +42,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
@@ -146,6 +147,10 @@ impl Elements {
 impl<'a> Firewall<'a> {
     pub(crate) fn open(config: &'a NetworkConfig) -> Result<Firewall<'a>, NetworkError> {
         Ok(Firewall { socket: Socket::netfilter()?, config })
+    }
+
+    pub(crate) fn into_socket(self) -> OwnedFd {
+        self.socket.into_inner()
     }
 
     pub(crate) fn socket(&self) -> &Socket {

@@ -32,6 +32,6 @@ pub use config::{Mode, NetworkConfig};
 pub use endpoint::{Attach, Endpoint, Published};
 pub use error::NetworkError;
 pub use names::{ExtraHost, HostTarget, hostname_file, hosts_file};
-pub use network::{Collected, Network, loopback_up};
+pub use network::{Collected, Network, Released, loopback_up};
 pub use publish::{PortMapping, Protocol, parse_publish};
 pub use resolv::{DnsOptions, HostResolver, ResolvConf, resolv_conf};

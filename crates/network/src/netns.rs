@@ -1,32 +1,60 @@
 //! Work inside a container's network namespace.
 
-use std::os::fd::BorrowedFd;
-use std::thread;
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::NetworkError;
 
-/// Stack of the short-lived thread in bytes: the work is a few system calls.
-const STACK: usize = 256 * 1024;
-
-/// Runs `work` in the namespace, on a thread of its own that ends with it. The calling thread never leaves
-/// its own namespace, so there is no way back that could fail.
-pub(crate) fn within<T: Send>(
+/// Runs `work` with the calling thread in the namespace, and brings the thread back.
+///
+/// A thread of its own for that would need no way back. But it costs two turns of the scheduler, milliseconds
+/// on a busy machine, and memory that the container's monitor would keep.
+pub(crate) fn within<T>(
     netns: BorrowedFd<'_>,
-    work: impl FnOnce() -> Result<T, NetworkError> + Send,
+    work: impl FnOnce() -> Result<T, NetworkError>,
 ) -> Result<T, NetworkError> {
-    thread::scope(|scope| {
-        let entered = move || {
-            move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
-                .map_err(|e| NetworkError::kernel("enter the container's network namespace", e))?;
-            work()
-        };
-        let thread = thread::Builder::new()
-            .name("netns".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, entered)
-            .map_err(|e| NetworkError::kernel("start a thread for the container's network namespace", e))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    let home = File::open("/proc/thread-self/ns/net")
+        .map_err(|e| NetworkError::kernel("open the host's network namespace", e))?;
+    move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
+        .map_err(|e| NetworkError::kernel("enter the container's network namespace", e))?;
+    let _way_back = WayBack { home };
+    work()
+}
+
+/// Brings the thread back when dropped.
+struct WayBack {
+    home: File,
+}
+
+impl Drop for WayBack {
+    fn drop(&mut self) {
+        if move_into_link_name_space(self.home.as_fd(), Some(LinkNameSpaceType::Network)).is_err() {
+            // The kernel has no reason left to refuse but a lack of memory. To go on in the container's network
+            // would be to treat it as the host's.
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_comes_back_after_success_and_failure() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: to enter a namespace needs root");
+            return;
+        }
+        let name = || std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let (before, own) = (name(), File::open("/proc/thread-self/ns/net").unwrap());
+        within(own.as_fd(), || Ok(())).unwrap();
+        within(own.as_fd(), || -> Result<(), _> { Err(NetworkError::kernel("x", rustix::io::Errno::PERM)) })
+            .unwrap_err();
+        assert_eq!(name(), before);
+        let other = File::open("/proc/self/ns/mnt").unwrap();
+        assert!(within(other.as_fd(), || Ok(())).unwrap_err().to_string().contains("enter"));
+    }
 }

@@ -12,7 +12,7 @@ use crate::config::{NetworkConfig, check_name};
 use crate::endpoint::{Attach, Endpoint, Published};
 use crate::error::NetworkError;
 use crate::netlink::message::Batch;
-use crate::netlink::route::{self, VethPair};
+use crate::netlink::route::{self, Link, VethPair};
 use crate::netlink::socket::Socket;
 use crate::netns;
 use crate::publish::Protocol;
@@ -86,9 +86,8 @@ impl Network {
             // That error tells why; what cannot be undone now is undone by gc.
             let _ = self.undo(&setup, attach.id);
         }
-        // Before the sockets close: that may wait for others' changes of the firewall to settle.
         drop(lock);
-        connected.map(|endpoint| Endpoint { reserved, ..endpoint })
+        connected.map(|endpoint| Endpoint { reserved, kept: Some(setup.firewall.into_socket()), ..endpoint })
     }
 
     fn connect(
@@ -119,7 +118,7 @@ impl Network {
             self.state.update_network(&network)?;
         }
         create_link(setup, &network, &record, bridge, attach.netns)?;
-        netns::within(attach.netns, || configure_inside(&network, &record))?;
+        configure_inside(&network, &record, attach.netns)?;
         wait_for_link(setup, &record, bridge)?;
         for port in record.ports.iter().filter(|p| p.protocol == Protocol::Udp) {
             crate::netlink::conntrack::forget_udp_port(setup.firewall.socket(), port.host_port)?;
@@ -142,26 +141,28 @@ impl Network {
     /// Takes a container's connection away: its addresses, ports and rules are free when this returns, and with
     /// the last container the whole network is gone. Fine if there is none.
     ///
-    /// The kernel needs some ten milliseconds to delete an interface. Others need not wait for that: a
-    /// container that starts meanwhile finds the network in place, and then it stays.
+    /// This is [`Network::release`] and [`Released::finish`]; whoever has somebody waiting calls them one by one.
     pub fn detach(&self, id: &str) -> Result<(), NetworkError> {
+        self.release(id)?.finish()
+    }
+
+    /// The quick part of [`Network::detach`], about a millisecond: address, ports and rules are free when this returns.
+    /// What remains is the kernel's slow part, which takes it some ten milliseconds; nobody has to wait for that, but
+    /// somebody has to do it, else it is left to [`Network::gc`].
+    pub fn release(&self, id: &str) -> Result<Released<'_>, NetworkError> {
         check_name("container", id, 128)?;
+        let mut released = Released { network: self, work: None };
         if !self.state.exists() {
-            return Ok(());
-        }
-        let lock = self.state.lock()?;
-        let setup = Setup::open(&self.config, &self.state)?;
-        let Some(record) = self.state.endpoint(id)? else {
-            // Nobody else would remove a network that a crash left empty.
-            return if self.state.exists() && self.state.is_empty()? { setup.destroy() } else { Ok(()) };
-        };
-        let link = setup.forget(&record)?;
-        drop(lock);
-        if let Some(link) = link {
-            setup.delete(&link)?;
+            return Ok(released);
         }
         let _lock = self.state.lock()?;
-        if self.state.exists() && self.state.is_empty()? { setup.destroy() } else { Ok(()) }
+        let setup = Setup::open(&self.config, &self.state)?;
+        let link = match self.state.endpoint(id)? {
+            Some(record) => setup.forget(&record)?,
+            None => None,
+        };
+        released.work = Some((setup, link));
+        Ok(released)
     }
 
     /// Takes away the connections of all containers whose id `live` denies, and everything in the kernel and on disk
@@ -200,6 +201,31 @@ impl Network {
             setup.write_rules(&ready.record)?;
         }
         Ok(collected)
+    }
+}
+
+/// What [`Network::release`] left to do.
+#[derive(Debug)]
+#[must_use = "the interface stays until `finish` deletes it"]
+pub struct Released<'a> {
+    network: &'a Network,
+    /// The firewall's socket is in there too: to close it waits until the kernel has let go of old rules.
+    work: Option<(Setup<'a>, Option<Link>)>,
+}
+
+impl Released<'_> {
+    /// Deletes the interface, and the network if nobody is connected any more. Others need not wait for the
+    /// first: a container that starts meanwhile finds the network in place, and then it stays.
+    pub fn finish(self) -> Result<(), NetworkError> {
+        let Some((setup, link)) = self.work else { return Ok(()) };
+        if let Some(link) = link {
+            setup.delete(&link)?;
+        }
+        let state = &self.network.state;
+        let lock = state.lock()?;
+        let result = if state.exists() && state.is_empty()? { setup.destroy() } else { Ok(()) };
+        drop(lock);
+        result
     }
 }
 
@@ -249,15 +275,21 @@ fn wait_for_link(setup: &Setup<'_>, record: &EndpointRecord, bridge: u32) -> Res
     Ok(())
 }
 
-/// Runs in the container's namespace.
-fn configure_inside(network: &NetworkRecord, record: &EndpointRecord) -> Result<(), NetworkError> {
-    let socket = Socket::route()?;
+fn configure_inside(
+    network: &NetworkRecord,
+    record: &EndpointRecord,
+    netns: BorrowedFd<'_>,
+) -> Result<(), NetworkError> {
+    // The socket belongs to the namespace that it was opened in, so the thread is back home at once.
+    let socket = netns::within(netns, || {
+        if sysctl::has_ipv6() {
+            // There is no IPv6 network; what the interface would say in it is dropped at the bridge anyway.
+            sysctl::write(&format!("ipv6/conf/{INSIDE}/disable_ipv6"), "1")?;
+        }
+        Socket::route()
+    })?;
     let link = route::link_by_name(&socket, INSIDE)?
         .ok_or_else(|| NetworkError::kernel(format!("find `{INSIDE}` in the container"), Errno::NODEV))?;
-    if sysctl::has_ipv6() {
-        // There is no IPv6 network; what the interface would say in it is dropped at the bridge anyway.
-        sysctl::write(&format!("ipv6/conf/{INSIDE}/disable_ipv6"), "1")?;
-    }
     let mut batch = Batch::default();
     route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
     route::set_address(&mut batch, link.index, record.ip, network.subnet.prefix(), network.subnet.broadcast());
@@ -293,14 +325,14 @@ fn endpoint_of(config: &NetworkConfig, network: NetworkRecord, record: EndpointR
         ports: record.ports,
         warnings,
         reserved: Vec::new(),
+        kept: None,
     }
 }
 
 /// Brings the loopback interface up in a namespace that is not attached to a network (`--network none`).
 pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), NetworkError> {
-    netns::within(netns, || {
-        let mut batch = Batch::default();
-        route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
-        Socket::route()?.execute(&batch)
-    })
+    let socket = netns::within(netns, Socket::route)?;
+    let mut batch = Batch::default();
+    route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
+    socket.execute(&batch)
 }

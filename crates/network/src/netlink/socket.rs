@@ -45,6 +45,10 @@ impl Socket {
         Ok(Socket { fd })
     }
 
+    pub(crate) fn into_inner(self) -> OwnedFd {
+        self.fd
+    }
+
     /// Sends all requests and waits until the last one is answered; it must have asked for that ([`super::message::ACK`]).
     /// The first failure is returned in the words of its request. rtnetlink carries on after a failure;
     /// an nf_tables batch is all or nothing.
