@@ -93,7 +93,7 @@ fn one(
     }
     let source = SizedFile::new(&file, u64::try_from(stat.st_size).unwrap_or(0));
     if is_elf(&source) {
-        let mut view = FileView::new(&shown, stat.st_mode & 0o7777, &source, scratch);
+        let mut view = FileView::new(&shown, &source, scratch);
         analyze(&mut view, matcher, options, facts);
     }
 }

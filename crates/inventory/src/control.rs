@@ -68,11 +68,6 @@ impl<'a> Paragraph<'a> {
         let field = self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name.as_bytes()))?;
         std::str::from_utf8(field.value).ok().map(str::trim)
     }
-
-    /// Whether the paragraph has a field with this name, readable or not.
-    pub fn has(&self, name: &str) -> bool {
-        self.fields.iter().any(|f| f.name.eq_ignore_ascii_case(name.as_bytes()))
-    }
 }
 
 /// Names in a relation field (`Depends`): the first of each group of alternatives, without versions and architectures.

@@ -109,11 +109,6 @@ impl<'a> Sink<'a> {
         self.facts.notes.push(note);
     }
 
-    /// Packages so far.
-    pub fn packages(&mut self) -> &mut Vec<Package> {
-        &mut self.facts.packages
-    }
-
     /// The result.
     pub fn finish(mut self) -> FileFacts {
         if self.dropped > 0 {
@@ -131,13 +126,6 @@ impl<'a> Sink<'a> {
 /// Why an analyser gave up on a file, in words.
 #[derive(Debug)]
 pub struct Trouble(pub String);
-
-impl Trouble {
-    /// From words.
-    pub fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
-    }
-}
 
 impl From<&str> for Trouble {
     fn from(why: &str) -> Self {

@@ -1,8 +1,11 @@
 //! What an analyser gets to see of a file: its path, mode and contents, read at any offset.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+
+use crate::elf::Elf;
 
 /// Contents that can be read at any offset.
 pub trait ReadAt: Sync {
@@ -107,17 +110,16 @@ impl ReadAt for SizedFile<'_> {
 pub struct FileView<'a> {
     /// Path relative to the root, lossily UTF-8.
     pub path: &'a str,
-    /// Permission bits.
-    pub mode: u32,
     source: &'a dyn ReadAt,
     scratch: &'a mut Vec<u8>,
     loaded: bool,
+    elf: OnceCell<Option<Elf>>,
 }
 
 impl<'a> FileView<'a> {
     /// `scratch` is a buffer that is used again for the next file.
-    pub fn new(path: &'a str, mode: u32, source: &'a dyn ReadAt, scratch: &'a mut Vec<u8>) -> Self {
-        Self { path, mode, source, scratch, loaded: false }
+    pub fn new(path: &'a str, source: &'a dyn ReadAt, scratch: &'a mut Vec<u8>) -> Self {
+        Self { path, source, scratch, loaded: false, elf: OnceCell::new() }
     }
 
     /// The last component of the path.
@@ -133,6 +135,11 @@ impl<'a> FileView<'a> {
     /// Random access to the contents.
     pub fn source(&self) -> &'a dyn ReadAt {
         self.source
+    }
+
+    /// The tables of an ELF file, read once for all analysers; `None` for other files and unreadable ones.
+    pub fn elf(&self) -> Option<&Elf> {
+        self.elf.get_or_init(|| Elf::open(self.source).ok().flatten()).as_ref()
     }
 
     /// All contents. The driver has checked the size against the analyser's limit.

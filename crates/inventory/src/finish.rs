@@ -25,6 +25,7 @@ pub fn finish(
     if whole_system {
         check_system(os.as_ref(), &facts, &mut unknown);
     }
+    crate::locks::apply(&mut facts, options, whole_system);
     let licenses = take_licenses(&mut facts);
     let mut packages = Vec::with_capacity(facts.iter().map(|(_, f)| f.packages.len()).sum());
     for (layer, file) in facts {

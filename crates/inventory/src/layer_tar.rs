@@ -36,7 +36,7 @@ pub fn scan_layer<'a>(
     reader.layer.diff_id = diff_id.to_owned();
     reader.pass(TarStream::new(stream));
     reader.links(reopen);
-    reader.layer.facts = reader.facts.into_iter().flat_map(|(_, facts)| facts).collect();
+    reader.layer.facts = reader.facts.into_values().flatten().collect();
     reader.layer.tidy()
 }
 
@@ -195,12 +195,12 @@ impl<'o> Reader<'o> {
         if entry.size <= MEMORY_BYTES {
             stream.read_contents(entry.size, &mut self.buffer)?;
             let buffer = std::mem::take(&mut self.buffer);
-            let facts = self.analyze(&shown, entry.mode, &buffer, found, binary);
+            let facts = self.analyze(&shown, &buffer, found, binary);
             self.buffer = buffer;
             return Ok(facts);
         }
         match self.spool(stream) {
-            Ok(file) => Ok(self.analyze(&shown, entry.mode, &SizedFile::new(&file, entry.size), found, binary)),
+            Ok(file) => Ok(self.analyze(&shown, &SizedFile::new(&file, entry.size), found, binary)),
             Err(SpoolError::Stream(error)) => Err(error),
             Err(SpoolError::Disk(error)) => {
                 let why = format!("{} bytes, and no room for a temporary copy: {error}", entry.size);
@@ -236,9 +236,9 @@ impl<'o> Reader<'o> {
         Ok(file)
     }
 
-    fn analyze(&mut self, path: &str, mode: u32, source: &dyn ReadAt, found: &[u16], binary: bool) -> Vec<FileFacts> {
+    fn analyze(&mut self, path: &str, source: &dyn ReadAt, found: &[u16], binary: bool) -> Vec<FileFacts> {
         let mut facts = Vec::new();
-        let mut view = FileView::new(path, mode, source, &mut self.scratch);
+        let mut view = FileView::new(path, source, &mut self.scratch);
         for &index in found {
             if let Some(analyzer) = self.matcher.get(index) {
                 facts.extend(run(analyzer, &mut view, &self.options.limits));
@@ -325,7 +325,7 @@ impl<'o> Reader<'o> {
                 )];
                 vec![FileFacts { path: shown, unknown, ..FileFacts::default() }]
             } else {
-                self.analyze(&shown, target.mode, &contents, &found, false)
+                self.analyze(&shown, &contents, &found, false)
             };
             self.keep(&link, facts);
         }

@@ -13,13 +13,16 @@ mod analyzers;
 mod binaries;
 mod candidates;
 mod control;
+mod elf;
 mod eol;
 mod error;
 mod facts;
 mod fileview;
 mod finish;
+mod json;
 mod layer;
 mod layer_tar;
+mod locks;
 mod merge;
 mod model;
 mod options;
@@ -33,6 +36,8 @@ mod tarstream;
 #[cfg(test)]
 mod testing;
 mod walk;
+mod yaml;
+mod zip;
 
 pub use eol::end_of_life;
 pub use error::InventoryError;
@@ -40,5 +45,5 @@ pub use layer::{LAYER_FORMAT, LayerCache, LayerInventory, LayerSource, OpenLayer
 pub use layer_tar::scan_layer;
 pub use merge::merge;
 pub use model::{Evidence, Inventory, LayerInfo, OsBase, OsInfo, Package, PackageKind, SourcePackage, Unknown};
-pub use options::{Limits, Options};
+pub use options::{Limits, Locks, Options};
 pub use scan::{read_layers, scan_dir, scan_layers, scan_source};

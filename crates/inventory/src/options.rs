@@ -36,6 +36,18 @@ impl Default for Limits {
     }
 }
 
+/// What packages of lock files are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Locks {
+    /// In source trees they count; in systems only those whose packages are not installed.
+    #[default]
+    Auto,
+    /// All count.
+    All,
+    /// None counts.
+    None,
+}
+
 /// How a scan is done.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -45,6 +57,8 @@ pub struct Options {
     pub threads: usize,
     /// Keep language packages whose files belong to a package of the distribution (marked `owned_by_os`).
     pub keep_owned: bool,
+    /// What packages of lock files are worth.
+    pub locks: Locks,
     /// Paths relative to the root that are not entered.
     pub skip: Vec<String>,
 }

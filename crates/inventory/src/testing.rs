@@ -9,7 +9,7 @@ use crate::options::Limits;
 pub fn read(analyzer: &dyn Analyzer, path: &str, bytes: &[u8]) -> FileFacts {
     let mut scratch = Vec::new();
     let contents = bytes.to_vec();
-    let mut view = FileView::new(path, 0o755, &contents, &mut scratch);
+    let mut view = FileView::new(path, &contents, &mut scratch);
     run(analyzer, &mut view, &Limits::default()).unwrap_or_default()
 }
 

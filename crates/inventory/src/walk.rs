@@ -321,7 +321,7 @@ impl<'a> Worker<'a> {
             return;
         }
         let source = SizedFile::new(&file, u64::try_from(stat.st_size).unwrap_or(0));
-        let mut view = FileView::new(&shown, stat.st_mode & 0o7777, &source, &mut self.scratch);
+        let mut view = FileView::new(&shown, &source, &mut self.scratch);
         for &index in found {
             if let Some(analyzer) = self.shared.matcher.get(index) {
                 self.out.facts.extend(run(analyzer, &mut view, &self.shared.options.limits));
