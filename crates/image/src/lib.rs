@@ -24,6 +24,6 @@ pub use error::{ImageError, Result};
 pub use layer::{LayerReader, Limits, UnpackOptions, UnpackReport};
 pub use reference::Reference;
 pub use store::{
-    BlobInfo, CacheEntry, Damage, HistoryEntry, Image, Layer, LayerOptions, LayerSource, Lease, Pruned, Removed,
-    Staging, Store,
+    BlobInfo, CacheEntry, Damage, HistoryEntry, Image, Layer, LayerOptions, LayerSource, Lease, Partial, Pruned,
+    Removed, Staging, Store,
 };

@@ -254,9 +254,16 @@ fn archives_round_trip_in_both_forms() {
             assert_clean(&other);
         }
     }
-    let mut all = Vec::new();
-    store.save(&["one".into()], Format::Docker, &mut all).unwrap_err();
-    store.save(&["one:2".into(), one.id.short()], Format::Docker, &mut all).unwrap();
+    // A name without a tag means all tags; an id means no name.
+    let loaded_names = |word: String| {
+        let mut archive = Vec::new();
+        store.save(&[word], Format::Docker, &mut archive).unwrap();
+        Store::open(scratch().path()).unwrap().load(archive.as_slice()).unwrap().remove(0).names
+    };
+    assert_eq!(loaded_names("one".into()), ["one:1", "one:2"]);
+    assert_eq!(loaded_names(one.id.short()), [""; 0]);
+    let missing = store.save(&["one".into(), "three".into()], Format::Oci, std::io::sink()).unwrap_err();
+    assert!(matches!(missing, ImageError::NotFound { .. }));
 }
 
 /// Docker before 25: layers in directories of their own, a shared one as a symbolic link; as hard links elsewhere.

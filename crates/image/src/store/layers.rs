@@ -159,7 +159,7 @@ impl Store {
         self.ingest_layer(staged.reader()?, keep, Some(&blob), check, None)
     }
 
-    fn ingest_layer(
+    pub(super) fn ingest_layer(
         &self,
         reader: impl Read + Send,
         keep: Keep,
@@ -268,7 +268,11 @@ impl Store {
     ///
     /// Below a layer whose root is opaque nothing is given, as nothing would be seen.
     pub fn layer_dirs(&self, image: &Image) -> Result<Vec<PathBuf>> {
-        self.dirs_of(&self.layers(image)?)
+        let layers = self.layers(image)?;
+        if self.leased_here().contains(&image.manifest_digest) {
+            return self.present_dirs(&layers);
+        }
+        self.dirs_of(&layers)
     }
 
     /// As [`Store::layer_dirs`], for layers in the order of an image (lowest first) that may not be one yet.
@@ -276,6 +280,11 @@ impl Store {
         let gc = Shared::take(self.root())?;
         self.session()?.pin(&gc, layers.iter().flat_map(|l| [l.diff_id, l.descriptor.digest]))?;
         drop(gc);
+        self.present_dirs(layers)
+    }
+
+    /// The directories of layers that something keeps, topmost first.
+    fn present_dirs(&self, layers: &[Layer]) -> Result<Vec<PathBuf>> {
         let mut dirs = Vec::with_capacity(layers.len());
         for layer in layers.iter().rev() {
             let meta = match self.meta(&layer.diff_id)? {
@@ -348,7 +357,7 @@ pub(super) fn unpacked_bytes(store: &Store, layer: &Layer) -> u64 {
     store.meta(&layer.diff_id).ok().flatten().map_or(layer.descriptor.size, |meta| meta.bytes)
 }
 
-fn check_digests(found: &Ingested, blob: &Digest, diff_id: &Digest) -> Result<()> {
+pub(super) fn check_digests(found: &Ingested, blob: &Digest, diff_id: &Digest) -> Result<()> {
     if found.digest != *blob {
         let what = format!("layer blob {}", blob.short());
         return Err(ImageError::DigestMismatch { what, expected: *blob, actual: found.digest });

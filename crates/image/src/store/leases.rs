@@ -47,12 +47,14 @@ impl Store {
         let bytes = serde_json::to_vec(&file).map_err(|e| ImageError::malformed("lease", e))?;
         // Not synced: a power cut that takes the last second's lease takes the container's state with it.
         stockade_durable::write_volatile(&path, &bytes, 0o600)?;
+        self.leased_here().insert(image.manifest_digest);
         Ok(Lease { holder: holder.to_owned(), image: image.id })
     }
 
     /// Ends the holder's lease. Having none is no error.
     pub fn release(&self, holder: &str) -> Result<()> {
         let path = self.lease_path(holder)?;
+        self.leased_here().clear();
         match fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ImageError::io("remove", &path, e)),
             _ => Ok(()),

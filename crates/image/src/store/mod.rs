@@ -19,8 +19,9 @@
 //! writes its digest to the session's file (a *pin*) with `locks/collect` shared; whoever deletes content holds
 //! `locks/collect` alone and spares all pins of living sessions. So two builds, a removal and a prune can run at once.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stockade_durable::create_private_dir;
 
@@ -33,6 +34,7 @@ pub(crate) mod index;
 mod layers;
 mod leases;
 mod locks;
+mod pulled;
 mod session;
 mod verify;
 
@@ -45,9 +47,11 @@ pub(crate) use images::{choose_platform, is_index, parse_manifest, to_json};
 pub(crate) use layers::descriptor;
 pub use layers::{Layer, LayerOptions, LayerSource};
 pub use leases::Lease;
+pub use pulled::Partial;
 pub use session::Staging;
 pub use verify::Damage;
 
+use crate::digest::Digest;
 use crate::error::Result;
 use index::Index;
 use locks::IndexLock;
@@ -65,12 +69,14 @@ const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 pub struct Store {
     root: PathBuf,
     session: Mutex<Option<Arc<Session>>>,
+    /// Manifests that this value took leases on: their layers need no pin besides.
+    leased: Mutex<HashSet<Digest>>,
 }
 
 impl Store {
     /// Opens the store at `root`, making what is missing, and sweeps what dead processes left unfinished.
     pub fn open(root: &Path) -> Result<Store> {
-        let store = Store { root: root.to_owned(), session: Mutex::new(None) };
+        let store = Store { root: root.to_owned(), session: Mutex::default(), leased: Mutex::default() };
         if !store.layout_dir().join("oci-layout").exists() || !DIRS.iter().all(|dir| root.join(dir).is_dir()) {
             store.make()?;
         }
@@ -110,6 +116,10 @@ impl Store {
     /// A private file for what is being received.
     pub(crate) fn staged_file(&self) -> Result<StagedFile> {
         StagedFile::new(self.session()?)
+    }
+
+    fn leased_here(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.leased.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn session(&self) -> Result<Arc<Session>> {
