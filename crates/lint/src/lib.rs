@@ -4,6 +4,7 @@
 //! hadolint and BuildKit have keep their ids in `refs`; ours beyond them begin with `SD`.
 #![forbid(unsafe_code)]
 
+pub mod docs;
 mod file;
 mod fix;
 mod model;

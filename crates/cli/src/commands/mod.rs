@@ -30,16 +30,38 @@ macro_rules! commands {
 commands! {
     /// Connect the terminal to a running container
     Attach = attach,
+    /// Make an image of a container's files
+    Commit = commit,
+    /// Container verbs by their long names, and prune
+    Container = container,
+    /// Copy files between a container and the host
+    Cp = cp,
+    /// Build an image from a Dockerfile
+    Build = build,
+    /// Show and remove the build cache
+    Builder = builder,
     /// Make a container without starting it
     Create = create,
+    /// Show which files of its image a container changed
+    Diff = diff,
+    /// Show what happened and happens
+    Events = events,
     /// Run another process in a running container
     Exec = exec,
+    /// Write a container's files as a tar
+    Export = export,
+    /// Show everything about containers, images and volumes
+    Inspect = inspect,
     /// Send a signal to containers
     Kill = kill,
     /// Show what a container wrote
     Logs = logs,
     /// Freeze containers
     Pause = pause,
+    /// Show where a container's ports are on the host
+    Port = port,
+    /// List containers
+    Ps = ps,
     /// Give a container another name
     Rename = rename,
     /// Stop containers and start them again
@@ -50,17 +72,26 @@ commands! {
     Run = run,
     /// Start containers that were created or have ended
     Start = start,
+    /// Show what containers use
+    Stats = stats,
     /// Stop containers
     Stop = stop,
+    /// Show the processes of a container
+    Top = top,
     /// Let frozen containers go on
     Unpause = unpause,
+    /// Change limits and restart policy of containers
+    Update = update,
+    /// Make, show and remove volumes
+    Volume = volume,
     /// Wait for the end of containers and print their exit codes
     Wait = wait,
-    /// Show the version
     /// Check how safe a host, its daemons, images, containers and files are
     Audit = audit,
     /// Find known vulnerabilities in an image, a directory or an archive
     Scan = scan,
+    /// Check Dockerfiles for what is unwise, and mend it
+    Lint = lint,
     /// Show the version
     Version = version,
 }
