@@ -121,7 +121,8 @@ pub(crate) fn bare_fork() -> Result<i32, Errno> {
 
 /// Any child that has ended: (pid, exit code or 128 + signal). Does not block.
 pub(crate) fn reap_any() -> Result<Option<(i32, i32)>, Errno> {
-    let ended = waitpid(None, WaitOptions::NOHANG)?;
+    // Not waitpid(None): that means the own process group.
+    let ended = rustix::process::wait(WaitOptions::NOHANG)?;
     Ok(ended.map(|(pid, status)| {
         let code = match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => code,
