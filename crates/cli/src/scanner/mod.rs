@@ -4,6 +4,8 @@ mod cache;
 mod database;
 mod layers;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use stockade_advisory::matching::MatchOptions;
 use stockade_advisory::report::{LayerOrigin, ScanReport, Target, assemble};
