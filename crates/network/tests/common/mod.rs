@@ -61,7 +61,8 @@ impl Space {
         let made = Command::new("ip").args(["netns", "add", &name]).status().unwrap();
         assert!(made.success(), "ip netns add {name}");
         let space = Space { name };
-        space.sh("ip link set lo up");
+        // A new namespace starts with the settings of the real host, whatever they are.
+        space.sh("ip link set lo up; cd /proc/sys/net/ipv4; echo 0 > ip_forward; echo 1 > conf/all/accept_redirects");
         space
     }
 
