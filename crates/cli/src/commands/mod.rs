@@ -50,10 +50,20 @@ commands! {
     Exec = exec,
     /// Write a container's files as a tar
     Export = export,
+    /// Show what made each layer of an image
+    History = history,
+    /// Image verbs by their long names, and prune
+    Image = image,
+    /// List images
+    Images = images,
+    /// Make an image from a tar of a root file system
+    Import = import,
     /// Show everything about containers, images and volumes
     Inspect = inspect,
     /// Send a signal to containers
     Kill = kill,
+    /// Read images from an archive
+    Load = load,
     /// Show what a container wrote
     Logs = logs,
     /// Freeze containers
@@ -68,14 +78,20 @@ commands! {
     Restart = restart,
     /// Remove containers
     Rm = rm,
+    /// Remove images
+    Rmi = rmi,
     /// Make a container and start it
     Run = run,
+    /// Write images to an archive
+    Save = save,
     /// Start containers that were created or have ended
     Start = start,
     /// Show what containers use
     Stats = stats,
     /// Stop containers
     Stop = stop,
+    /// Give an image another name
+    Tag = tag,
     /// Show the processes of a container
     Top = top,
     /// Let frozen containers go on
