@@ -1,0 +1,57 @@
+//! Arch Linux's security tracker (<https://security.archlinux.org/issues/all.json>).
+
+use super::{Batch, described, digest};
+use crate::error::DbError;
+use crate::model::{Affected, Event, EventKind, Label, Note, Record};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Group {
+    name: String,
+    packages: Vec<String>,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    severity: String,
+    affected: Option<String>,
+    fixed: Option<String>,
+    #[serde(default)]
+    issues: Vec<String>,
+}
+
+pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Result<(), DbError> {
+    let groups: Vec<Group> = serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not Arch's tracker: {e}")))?;
+    let source = described("Arch", &digest(bytes), day, true);
+    for group in groups {
+        let note = match group.status.as_str() {
+            "Not affected" => continue,
+            "Unknown" => Note::Undetermined,
+            _ => Note::None,
+        };
+        let mut events = vec![Event { kind: EventKind::Introduced, version: "0".to_owned() }];
+        match (group.fixed, group.affected) {
+            (Some(version), _) => events.push(Event { kind: EventKind::Fixed, version }),
+            // Without a fix the last version looked at is still the newest known; later ones are affected until it is said
+            // otherwise.
+            (None, _) => {}
+        }
+        let affected = group.packages.into_iter().map(|package| Affected {
+            ecosystem: "Arch Linux".to_owned(),
+            name: package,
+            ranges: vec![events.clone()],
+            note,
+            ..Affected::default()
+        });
+        batch.add(
+            source.clone(),
+            Record {
+                id: group.name,
+                upstream: group.issues,
+                label: Label::from_word(&group.severity),
+                affected: affected.collect(),
+                ..Record::default()
+            },
+        );
+    }
+    Ok(())
+}
