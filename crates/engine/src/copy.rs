@@ -29,15 +29,27 @@ pub(crate) fn from_layers(lower: &[PathBuf], path: &str, into: &Path) -> Result<
     tree(&source, &target).map_err(io_error("copy the image's files to", into))
 }
 
+/// Copies an overlay upper directory with the marks that make it one.
+pub(crate) fn layer(from: &Path, into: &Path) -> Result<(), EngineError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let source = rustix::fs::open(from, flags, Mode::empty()).map_err(io_error("open", from))?;
+    let target = rustix::fs::open(into, flags, Mode::empty()).map_err(io_error("open", into))?;
+    let mut links = Links { root: &target, known: BTreeMap::new(), overlay_marks: true };
+    directory(&source, &target, &mut links, PathBuf::new(), 0).map_err(io_error("copy the container's files to", into))
+}
+
 /// Copies the content and the attributes of the directory `source` to the directory `target`.
 fn tree(source: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
-    directory(source, target, &mut Links { root: target, known: BTreeMap::new() }, PathBuf::new(), 0)
+    let mut links = Links { root: target, known: BTreeMap::new(), overlay_marks: false };
+    directory(source, target, &mut links, PathBuf::new(), 0)
 }
 
 /// Files with several names: where the first one was put, relative to the target's root.
 struct Links<'a> {
     root: &'a OwnedFd,
     known: BTreeMap<(u64, u64), PathBuf>,
+    /// Copy overlay's own attributes too.
+    overlay_marks: bool,
 }
 
 fn directory(source: &OwnedFd, target: &OwnedFd, links: &mut Links<'_>, at: PathBuf, depth: usize) -> io::Result<()> {
@@ -78,7 +90,7 @@ fn directory(source: &OwnedFd, target: &OwnedFd, links: &mut Links<'_>, at: Path
                 io::copy(&mut from, &mut to)?;
                 rustix::fs::fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
                 rustix::fs::fchmod(&to, mode)?;
-                attributes(&from, &to);
+                attributes(&from, &to, links.overlay_marks);
             }
             FileType::Symlink => symlinkat(readlinkat(source, name, Vec::new())?, target, name)?,
             // A socket is of no use without its owner.
@@ -94,7 +106,7 @@ fn directory(source: &OwnedFd, target: &OwnedFd, links: &mut Links<'_>, at: Path
     let stat = rustix::fs::fstat(source)?;
     rustix::fs::fchown(target, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode))?;
-    attributes(source, target);
+    attributes(source, target, links.overlay_marks);
     rustix::fs::futimens(target, &times(&stat))?;
     Ok(())
 }
@@ -108,12 +120,13 @@ fn times(stat: &rustix::fs::Stat) -> Timestamps {
     }
 }
 
-/// Extended attributes, as far as the target takes them. Overlay's own are of no meaning elsewhere.
-fn attributes(from: impl AsFd, to: impl AsFd) {
+/// Extended attributes, as far as the target takes them. Overlay's own mean something in a layer only.
+fn attributes(from: impl AsFd, to: impl AsFd, overlay_marks: bool) {
     let mut names = vec![0u8; 16 << 10];
     let Ok(length) = flistxattr(from.as_fd(), names.as_mut_slice()) else { return };
     for name in names.get(..length).unwrap_or_default().split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
+        let mark = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+        if mark && !overlay_marks {
             continue;
         }
         let mut value = vec![0u8; 64 << 10];

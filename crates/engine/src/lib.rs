@@ -11,13 +11,17 @@
 
 mod client;
 pub mod clock;
+mod commit;
 mod copy;
+mod cp;
 mod create;
+mod diff;
 mod engine;
 mod error;
 mod events;
 mod exec;
 pub mod id;
+mod inside;
 mod inspect;
 mod layers;
 mod level;
@@ -45,7 +49,10 @@ mod weaken;
 mod wire;
 
 pub use client::{Client, Message};
+pub use commit::CommitRequest;
+pub use cp::{CopyOut, PathStat};
 pub use create::Created;
+pub use diff::{Change, ChangeKind};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use events::{Actor, Event};

@@ -38,6 +38,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     match attach::run(client, options)? {
         End::Exit(code) => Ok(super::run::exit(code)),
         End::Detached => Ok(Exit::DONE),
-        End::Lost => Err(Failure::new("the container's monitor was killed, and the container with it").with_exit(Exit(137))),
+        End::Lost => {
+            Err(Failure::new("the container's monitor was killed, and the container with it").with_exit(Exit(137)))
+        }
     }
 }

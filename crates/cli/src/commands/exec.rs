@@ -93,7 +93,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     }
     let stdin = if args.interactive { duplicate(rustix::stdio::stdin())? } else { null()? };
     // The process writes to our own streams: no copy in between, and its output is whole when it has ended.
-    let stdio = Stdio { stdin, stdout: duplicate(rustix::stdio::stdout())?, stderr: duplicate(rustix::stdio::stderr())? };
+    let stdio =
+        Stdio { stdin, stdout: duplicate(rustix::stdio::stdout())?, stderr: duplicate(rustix::stdio::stderr())? };
     let signals = block_signals(false, true);
     let process = engine.exec(&args.container, &request, Some(stdio), None).map_err(failed)?;
     wait(process, signals.as_ref())

@@ -104,6 +104,8 @@ commands! {
     Wait = wait,
     /// Check how safe a host, its daemons, images, containers and files are
     Audit = audit,
+    /// Show and renew the advisory database
+    Db = db,
     /// Find known vulnerabilities in an image, a directory or an archive
     Scan = scan,
     /// Check Dockerfiles for what is unwise, and mend it

@@ -25,7 +25,9 @@ pub struct Args {
 /// Removes containers.
 pub fn run(args: Args, context: &Context) -> Outcome {
     if args.link {
-        return Err(Failure::usage("rm --link is not supported: there are no links; share with --network container:NAME"));
+        return Err(Failure::usage(
+            "rm --link is not supported: there are no links; share with --network container:NAME",
+        ));
     }
     context.need_root("removing a container")?;
     let engine = engine(context)?;

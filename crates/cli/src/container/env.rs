@@ -49,8 +49,8 @@ pub fn labels(files: &[String], pairs: &[String]) -> Result<BTreeMap<String, Str
 
 /// Lines that are neither empty nor comments, without leading white space (docker's rule; no quotes).
 fn lines(path: &Path) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("cannot read `{}`: {e}", path.display())))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(text.lines().map(str::trim_start).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect())
 }

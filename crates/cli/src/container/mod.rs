@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod detach_keys;
 pub mod env;
+pub mod filter;
 pub mod flags;
 pub mod mounts;
 pub mod refused;
@@ -27,10 +28,7 @@ pub fn start_failure(error: EngineError) -> Failure {
 }
 
 /// Runs `each` for every name, prints the name where it worked and the error where not; fails if one failed.
-pub fn for_each(
-    names: &[String],
-    mut each: impl FnMut(&str) -> Result<String, Failure>,
-) -> Result<Exit, Failure> {
+pub fn for_each(names: &[String], mut each: impl FnMut(&str) -> Result<String, Failure>) -> Result<Exit, Failure> {
     let mut failed = Exit::DONE;
     for name in names {
         match each(name) {

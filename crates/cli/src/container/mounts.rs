@@ -12,7 +12,9 @@ const PROPAGATION: &[&str] = &["private", "rprivate", "shared", "rshared", "slav
 
 /// `-v [SOURCE:]TARGET[:OPTIONS]`
 pub fn volume(text: &str) -> Result<MountSpec, Failure> {
-    let bad = |why: &str| Failure::usage(format!("-v {text}: {why}; write NAME:/path, /host/path:/path or /host/path:/path:ro"));
+    let bad = |why: &str| {
+        Failure::usage(format!("-v {text}: {why}; write NAME:/path, /host/path:/path or /host/path:/path:ro"))
+    };
     let fields: Vec<&str> = text.split(':').collect();
     let (source, target, options) = match fields.as_slice() {
         [target] => ("", *target, ""),
@@ -193,7 +195,9 @@ mod tests {
         assert!(m.kind == MountType::Bind && m.readonly && !m.create_source);
         let m = mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700").unwrap();
         assert_eq!((m.size_bytes, m.mode), (Some(1 << 20), Some(0o700)));
-        for bad in ["type=x,target=/t", "type=bind,target=/t", "target=t", "type=tmpfs,target=/t,src=/x", "target=/t,zzz=1"] {
+        for bad in
+            ["type=x,target=/t", "type=bind,target=/t", "target=t", "type=tmpfs,target=/t,src=/x", "target=/t,zzz=1"]
+        {
             assert!(mount(bad).is_err(), "{bad}");
         }
     }

@@ -69,8 +69,22 @@ fn cpu(flags: &ResourceFlags) -> Result<Option<u64>, Failure> {
 /// `--ulimit nofile=1024:2048`; -1 is no limit.
 pub fn ulimit(text: &str) -> Result<(String, u64, u64), Failure> {
     const NAMES: &[&str] = &[
-        "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
-        "rtprio", "rttime", "sigpending", "stack",
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
     ];
     let bad = |why: &str| Failure::usage(format!("--ulimit {text}: {why}; write nofile=1024 or nofile=1024:2048"));
     let (name, values) = text.split_once('=').ok_or_else(|| bad("there is no `=`"))?;
@@ -92,7 +106,8 @@ pub fn ulimit(text: &str) -> Result<(String, u64, u64), Failure> {
 
 /// `--device /dev/x[:/dev/y[:rwm]]`
 pub fn device(text: &str) -> Result<(String, String, String), Failure> {
-    let bad = |why: &str| Failure::usage(format!("--device {text}: {why}; write /dev/x, /dev/x:/dev/y or /dev/x:/dev/y:r"));
+    let bad =
+        |why: &str| Failure::usage(format!("--device {text}: {why}; write /dev/x, /dev/x:/dev/y or /dev/x:/dev/y:r"));
     let mut fields = text.split(':');
     let host = fields.next().unwrap_or_default();
     let second = fields.next();
@@ -141,7 +156,9 @@ pub fn host_only(option: &str, text: Option<&str>) -> Result<bool, Failure> {
 /// `--sysctl name=value`
 pub fn sysctl(text: &str) -> Result<(String, String), Failure> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b)) => {
+        Some((name, value))
+            if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b)) =>
+        {
             Ok((name.replace('/', "."), value.to_owned()))
         }
         _ => Err(Failure::usage(format!("--sysctl {text}: write NAME=VALUE, for example net.core.somaxconn=1024"))),
