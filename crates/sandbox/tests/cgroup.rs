@@ -1,4 +1,5 @@
 //! Limits, counters, pausing and killing on the machine's own cgroups.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Life of a container on the real kernel.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Further processes and terminals in a running container.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -163,7 +163,7 @@ pub(crate) fn terminal_in(root: BorrowedFd<'_>, size: Winsize, owner: Option<u32
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     let master = openat2(root, c"dev/pts/ptmx", flags, Mode::empty(), resolve)?;
     // The container may have been up to something since: the master must be a real one.
-    if rustix::fs::fstatfs(&master)?.f_type as i64 != DEVPTS_MAGIC {
+    if rustix::fs::fstatfs(&master)?.f_type != DEVPTS_MAGIC {
         return Err(Errno::NOTTY);
     }
     prepare_terminal(master, size, owner)

@@ -44,7 +44,7 @@ impl Stage<'_> {
                 }
             }
         }
-        self.anchor(mount, |magic| magic == PROC_SUPER_MAGIC as i64, "proc")
+        self.anchor(mount, |magic| magic == PROC_SUPER_MAGIC, "proc")
     }
 
     /// Mounts /proc from a short-lived helper in the pid namespace.
@@ -73,7 +73,7 @@ impl Stage<'_> {
         let start = self.start(&mount.target);
         let found = target::open(start.base, &start.rest, Links::None).and_then(|fd| Ok((fstatfs(&fd)?.f_type, fd)));
         match found {
-            Ok((magic, root)) if expected(magic as i64) => {
+            Ok((magic, root)) if expected(magic) => {
                 self.anchors.push(Anchor { path: target::normal(&mount.target), root });
                 Ok(())
             }

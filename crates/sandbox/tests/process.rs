@@ -1,0 +1,73 @@
+//! Detached processes and small residents.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use stockade_sandbox::process::{fork_detached, shrink_resident, start_time};
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// Runs `f` in a detached process and returns what it wrote. The test harness has a second thread that only waits, so
+/// forking is safe here.
+fn in_detached(f: impl FnOnce(&mut UnixStream) -> i32) -> (i32, String) {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let kept = theirs.try_clone().unwrap();
+    let pid = fork_detached(&[kept.as_fd()], || {
+        let mut out = kept.try_clone().unwrap();
+        f(&mut out)
+    })
+    .unwrap();
+    drop((theirs, kept));
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    (pid, text)
+}
+
+#[test]
+fn a_detached_process_is_alone() {
+    let (pid, text) = in_detached(|out| {
+        let own = std::process::id() as i32;
+        let session = rustix::process::getsid(None).map_or(0, |s| s.as_raw_nonzero().get());
+        let mut open: Vec<String> = std::fs::read_dir("/proc/self/fd")
+            .map(|d| d.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+            .unwrap_or_default();
+        open.sort();
+        let cwd = std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default();
+        let null = std::fs::read_link("/proc/self/fd/1").map(|p| p.display().to_string()).unwrap_or_default();
+        let _ = write!(out, "{own} {} {} {cwd} {null}", session != own && session > 0, open.len());
+        0
+    });
+    let fields: Vec<&str> = text.split(' ').collect();
+    assert_eq!(fields[0], pid.to_string());
+    assert_eq!(fields[1], "true", "in a session that it does not lead");
+    // 0, 1, 2, the kept socket, its clone, and the directory being read.
+    assert_eq!(fields[2], "6", "{text}");
+    assert_eq!(&fields[3..], ["/", "/dev/null"]);
+}
+
+#[test]
+fn a_resident_process_is_small_and_still_works() {
+    let (_, text) = in_detached(|out| {
+        // Something to give back.
+        let junk: Vec<Vec<u8>> = (0..2000).map(|n| vec![n as u8; 4096]).collect();
+        let sum: usize = junk.iter().map(Vec::len).sum();
+        drop(junk);
+        let before = resident_kib();
+        shrink_resident();
+        let after = resident_kib();
+        let _ = write!(out, "{before} {after} {sum}");
+        // Code that was dropped comes back.
+        i32::from(start_time(std::process::id() as i32).is_none())
+    });
+    let numbers: Vec<u64> = text.split(' ').map(|n| n.parse().unwrap()).collect();
+    assert!(numbers[1] < numbers[0], "{text}");
+    assert!(numbers[1] <= 2048, "resident after shrinking: {} KiB", numbers[1]);
+}
