@@ -12,7 +12,11 @@ pub fn markdown() -> String {
          | rule | references | severity | finds | why | instead |\n|---|---|---|---|---|---|\n",
     );
     for rule in crate::all() {
-        let severity = if rule.default { rule.severity.name().to_owned() } else { format!("{}, off by default", rule.severity.name()) };
+        let severity = if rule.default {
+            rule.severity.name().to_owned()
+        } else {
+            format!("{}, off by default", rule.severity.name())
+        };
         let cell = |s: &str| s.replace('|', "\\|");
         let _ = writeln!(
             text,
@@ -33,6 +37,9 @@ mod tests {
     fn the_page_in_the_repository_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
         let page = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(page == super::markdown(), "docs/rules.md is old: stockade lint --list --format markdown > docs/rules.md");
+        assert!(
+            page == super::markdown(),
+            "docs/rules.md is old: stockade lint --list --format markdown > docs/rules.md"
+        );
     }
 }

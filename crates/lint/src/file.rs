@@ -1,6 +1,6 @@
 //! What rules look at: the parsed file, its stages, and the commands of its shell scripts.
 
-use stockade_dockerfile::ast::{CommandLine, Dockerfile, From, Instruction, Kind, Run, Stage};
+use stockade_dockerfile::ast::{CommandLine, Dockerfile, From, Instruction, Kind, Run, Stage, Word};
 
 use crate::options::Options;
 use crate::shell::{self, Command, Text};
@@ -34,7 +34,7 @@ impl<'d> File<'d> {
                     Kind::Shell(words) => posix = words.first().is_none_or(|w| is_posix_shell(&w.value)),
                     _ => {}
                 }
-                if posix { script_of(dockerfile, instruction) } else { Vec::new() }
+                script_of(dockerfile, instruction, posix)
             })
             .collect();
         File { dockerfile, options, commands, lines }
@@ -60,7 +60,17 @@ impl<'d> File<'d> {
     pub fn runs(&self) -> impl Iterator<Item = RunView<'d, '_>> {
         self.instructions().zip(&self.commands).enumerate().filter_map(|(index, (instruction, commands))| {
             match &instruction.kind {
-                Kind::Run(run) => Some(RunView { index, instruction, run, commands }),
+                Kind::Run(run) => Some(RunView {
+                    index,
+                    instruction,
+                    run,
+                    commands,
+                    onbuild: self
+                        .dockerfile
+                        .instructions
+                        .get(index)
+                        .is_some_and(|i| matches!(i.kind, Kind::Onbuild(_))),
+                }),
                 _ => None,
             }
         })
@@ -97,8 +107,10 @@ pub struct RunView<'d, 'f> {
     pub instruction: &'d Instruction,
     /// Its meaning.
     pub run: &'d Run,
-    /// Its commands; none where it is in exec form or for a shell that is not POSIX.
+    /// Its commands (one in exec form); none where the script is for a shell that is not POSIX.
     pub commands: &'f [Command],
+    /// It is a trigger, and no step of this build.
+    pub onbuild: bool,
 }
 
 impl RunView<'_, '_> {
@@ -125,12 +137,18 @@ fn is_posix_shell(program: &str) -> bool {
     ["sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"].contains(&name)
 }
 
-fn script_of(dockerfile: &Dockerfile, instruction: &Instruction) -> Vec<Command> {
+fn script_of(dockerfile: &Dockerfile, instruction: &Instruction, posix: bool) -> Vec<Command> {
     let instruction = match &instruction.kind {
         Kind::Onbuild(trigger) => trigger.as_ref(),
         _ => instruction,
     };
-    let Kind::Run(Run { command: CommandLine::Shell(_), .. }) = &instruction.kind else { return Vec::new() };
+    let Kind::Run(Run { command, .. }) = &instruction.kind else { return Vec::new() };
+    if let CommandLine::Exec(words) = command {
+        return vec![exec_command(words)];
+    }
+    if !posix {
+        return Vec::new();
+    }
     let span = instruction.arguments.span;
     let mut out =
         shell::commands(&Text::instruction(&dockerfile.text, span.start.offset, span.end.offset, dockerfile.escape));
@@ -146,4 +164,20 @@ fn script_of(dockerfile: &Dockerfile, instruction: &Instruction) -> Vec<Command>
         }
     }
     out
+}
+
+/// An exec form as a command: its words are final.
+fn exec_command(words: &[Word]) -> Command {
+    let words = words
+        .iter()
+        .map(|w| shell::Word {
+            raw: w.value.clone(),
+            text: w.value.clone(),
+            expands: false,
+            quoted: true,
+            start: w.span.start.offset,
+            end: w.span.end.offset,
+        })
+        .collect();
+    Command { words, assignments: Vec::new(), redirects: Vec::new(), join: shell::Join::First, depth: 0 }
 }

@@ -6,7 +6,7 @@ pub(super) static RULE: Rule = Rule {
     id: "distribution-upgrade",
     refs: &["DL3005"],
     severity: Severity::Error,
-    default: true,
+    default: false,
     finds: "apt-get dist-upgrade or full-upgrade in a build.",
     why: "It turns the base into another release than the one its name says, differently each day.",
     instead: "Use a newer base image.",

@@ -17,7 +17,7 @@ pub(super) static RULE: Rule = Rule {
             let image = from.image.value.as_str();
             let name = image.rsplit('/').next().unwrap_or(image);
             let number = image.parse::<usize>().is_ok_and(|n| n < stage.index);
-            if !name.contains([':', '@']) && !image.contains('$') && image != "scratch" && !file.is_stage(image) && !number {
+            if !name.contains([':', '@']) && !image.contains('$') && image != "scratch" && !file.dockerfile.stages.iter().take(stage.index).any(|s| s.name.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(image))) && !number {
                 out.word(&from.image, format!("image `{image}` has no tag"));
             }
         }

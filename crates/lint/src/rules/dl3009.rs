@@ -1,7 +1,7 @@
 //! `apt-lists-kept`
 
 use super::{Rule, Severity, package};
-use crate::file::{File, RunView};
+use crate::file::RunView;
 
 pub(super) static RULE: Rule = Rule {
     id: "apt-lists-kept",
@@ -17,7 +17,7 @@ pub(super) static RULE: Rule = Rule {
         for run in file.runs() {
             let update = run.commands.iter().find(|c| package::is_subcommand(c, &["apt-get", "apt", "aptitude"], &["update"]));
             let Some(update) = update else { continue };
-            if cleans(&run) || mounted(&run) || !matters(file, &run) {
+            if cleans(&run) || mounted(&run) || !package::stays(file, &run) {
                 continue;
             }
             out.command(update, "the package lists stay in the layer");
@@ -34,11 +34,4 @@ fn cleans(run: &RunView<'_, '_>) -> bool {
 
 fn mounted(run: &RunView<'_, '_>) -> bool {
     run.mounted("/var/lib/apt/lists") || run.mounted("/var/lib/apt")
-}
-
-/// The last stage matters, and every stage that another builds on.
-fn matters(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
-    let Some(stage) = file.stage_of(run.index) else { return true };
-    let last = file.dockerfile.stages.last().is_some_and(|s| s.index == stage.index);
-    last || stage.name.as_deref().is_some_and(|n| file.stages().any(|(_, f, _)| f.image.value.eq_ignore_ascii_case(n)))
 }

@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
     default: true,
     finds: "apt-get install that would ask.",
     why: "Nobody answers in a build: the step fails.",
-    instead: "Give -y.",
+    instead: "Give it -y.",
     bad: &["FROM a:1\nRUN apt-get install x=1\n"],
     good: &["FROM a:1\nRUN apt-get install -y x=1\n", "FROM a:1\nRUN apt-get -qq install x=1\n", "FROM a:1\nRUN apt-get install --assume-yes x=1\n", "FROM a:1\nRUN apt-get -q -q install x=1\n", "FROM a:1\nRUN apt-get install -q=2 x=1\n"],
     test: |file, out| {

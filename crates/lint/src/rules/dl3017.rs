@@ -6,7 +6,7 @@ pub(super) static RULE: Rule = Rule {
     id: "apk-upgrade",
     refs: &["DL3017"],
     severity: Severity::Error,
-    default: true,
+    default: false,
     finds: "apk upgrade in a build.",
     why: "The result differs from day to day.",
     instead: "Use a newer base image.",

@@ -21,8 +21,9 @@ pub(super) static RULE: Rule = Rule {
                 let Some(from) = &copy.from else { continue };
                 let name = from.value.as_str();
                 let earlier = file.dockerfile.stages.iter().take(stage.index).any(|s| s.name.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name)));
-                let number = name.parse::<usize>().is_ok_and(|n| n < stage.index);
-                if !earlier && !number && !name.contains([':', '@']) {
+                let own = stage.name.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name));
+                let number = name.parse::<usize>().is_ok();
+                if !earlier && !number && !own && !name.contains([':', '@']) {
                     out.word(from, format!("`{name}` is no earlier stage"));
                 }
             }

@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
     default: true,
     finds: "useradd with a high number and without -l.",
     why: "It writes a sparse login log that takes gigabytes when the image is stored.",
-    instead: "Give -l.",
+    instead: "Give it -l.",
     bad: &["FROM a:1\nRUN useradd -u 123456 x\n", "FROM a:1\nRUN useradd --uid 123456 x\n"],
     good: &["FROM a:1\nRUN useradd -l -u 123456 x\n", "FROM a:1\nRUN useradd -u 12345 x\n", "FROM a:1\nRUN useradd x\n"],
     test: |file, out| {

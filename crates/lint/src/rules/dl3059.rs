@@ -14,11 +14,13 @@ pub(super) static RULE: Rule = Rule {
     why: "Each is a layer, and what a later one deletes stays in the earlier.",
     instead: "Join them with &&.",
     bad: &["FROM a:1\nRUN a\nRUN b\n"],
-    good: &["FROM a:1\nRUN a && b\nENV x=y\nRUN c\n", "FROM a:1\nRUN a | b && c\nRUN d && e && f\n", "FROM a:1\nRUN --mount=type=cache,target=/x a\nRUN b\n"],
+    good: &["FROM a:1\nRUN a && b\nRUN c\n", "FROM a:1\nRUN a | b && c\nRUN d && e && f\n", "FROM a:1\nRUN --mount=type=cache,target=/x a\nRUN b\n"],
     test: |file, out| {
         let mut previous: Option<(usize, bool, &Instruction)> = None;
         for run in file.runs() {
-            let many = run.commands.iter().filter(|c| c.depth == 0).count() > 2;
+            // The head of a loop and a condition are no commands of their own.
+            let commands = run.commands.iter().filter(|c| !["for", "case", "select", "[", "[["].contains(&c.name())).count();
+            let many = commands != 1 || !run.instruction.heredocs.is_empty() || run.onbuild;
             if let Some((index, was_many, before)) = previous {
                 let adjacent = index + 1 == run.index;
                 if adjacent && !many && !was_many && before.flags.iter().map(|f| &f.value).eq(run.instruction.flags.iter().map(|f| &f.value)) {

@@ -207,7 +207,7 @@ mod tests {
             assert!(seen.insert(rule.id), "{} twice", rule.id);
             assert!(rule.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{}", rule.id);
             for text in [rule.finds, rule.why, rule.instead] {
-                assert!(text.ends_with('.') && text.len() > 10, "{}: {text}", rule.id);
+                assert!(text.ends_with('.') && text.len() > 6, "{}: {text}", rule.id);
             }
         }
     }

@@ -122,3 +122,10 @@ fn rpm_version(package: &str) -> bool {
         .match_indices('-')
         .any(|(i, _)| package.get(i + 1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit() || c == '$')))
 }
+
+/// Whether what a run leaves behind reaches an image: in the last stage, and in those that another builds on.
+pub(super) fn stays(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
+    let Some(stage) = file.stage_of(run.index) else { return true };
+    let last = file.dockerfile.stages.last().is_some_and(|s| s.index == stage.index);
+    last || stage.name.as_deref().is_some_and(|n| file.stages().any(|(_, f, _)| f.image.value.eq_ignore_ascii_case(n)))
+}

@@ -4,7 +4,7 @@ use super::{Rule, Severity};
 
 pub(super) static RULE: Rule = Rule {
     id: "redundant-platform",
-    refs: &["RedundantTargetPlatform"],
+    refs: &["DL3065", "RedundantTargetPlatform"],
     severity: Severity::Style,
     default: true,
     finds: "FROM --platform=$TARGETPLATFORM.",

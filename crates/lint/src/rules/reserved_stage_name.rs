@@ -4,7 +4,7 @@ use super::{Rule, Severity};
 
 pub(super) static RULE: Rule = Rule {
     id: "reserved-stage-name",
-    refs: &["ReservedStageName"],
+    refs: &["DL3063", "ReservedStageName"],
     severity: Severity::Error,
     default: true,
     finds: "A stage called scratch or context.",

@@ -6,7 +6,7 @@ use super::{Rule, Severity};
 
 pub(super) static RULE: Rule = Rule {
     id: "secret-in-variable",
-    refs: &["SecretsUsedInArgOrEnv", "CIS-4.10"],
+    refs: &["DL3064", "SecretsUsedInArgOrEnv", "CIS-4.10"],
     severity: Severity::Error,
     default: true,
     finds: "ARG or ENV whose name or value is that of a secret.",

@@ -1,0 +1,4 @@
+//! Prints `docs/rules.md`.
+fn main() {
+    print!("{}", stockade_lint::docs::markdown());
+}
