@@ -166,6 +166,11 @@ impl<'a> Reader<'a> {
         self.bytes.get(DIGEST_AT.end..HEADER_BYTES).and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes)
     }
 
+    /// The whole file.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Size of the file in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()

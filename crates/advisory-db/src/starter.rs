@@ -108,7 +108,7 @@ pub fn add_osv_zip(writer: &mut Writer, source: SourceId, name: &str, bytes: &[u
     let mut added = 0;
     for entry in entries {
         let json = archive.read(entry)?;
-        if let osv::Parsed::Record(record) = osv::parse(&entry.name, &json)? {
+        if let osv::Parsed::Record { record, .. } = osv::parse(&entry.name, &json)? {
             writer.add(source, &record)?;
             added += 1;
         }

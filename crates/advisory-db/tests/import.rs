@@ -162,6 +162,26 @@ fn a_source_that_knows_unfixed_ones_replaces_those_that_do_not() {
 }
 
 #[test]
+fn a_fragment_of_a_complete_source_replaces_nothing() {
+    let mut batch = Batch::default();
+    for i in 0..3 {
+        let text = format!(
+            r#"{{"schema_version": "1.7.3", "id": "DEBIAN-CVE-2024-{i}", "modified": "2026-01-01T00:00:00Z", "upstream": ["CVE-2024-{i}"], "affected": [{{"package": {{"ecosystem": "Debian:12", "name": "p"}},
+            "ranges": [{{"type": "ECOSYSTEM", "events": [{{"introduced": "0"}}, {{"fixed": "1"}}]}}]}}], "database_specific": {{"source": "changelog"}}}}"#
+        );
+        batch.read_bytes("a", text.into_bytes(), "").unwrap();
+    }
+    let tracker = r#"{"p": {"CVE-2024-9": {"releases": {"bookworm": {"status": "open", "repositories": {}, "urgency": "low"}}}}}"#;
+    batch.read_bytes("tracker", tracker.as_bytes().to_vec(), "2026-02-01").unwrap();
+    let file = merge(None, batch, 0).unwrap();
+    let reader = Reader::open(&file).unwrap();
+    assert_eq!(reader.record_count(), 4);
+    let names: Vec<(String, bool)> =
+        reader.sources().unwrap().into_iter().map(|s| (s.source.name, s.source.knows_unfixed)).collect();
+    assert_eq!(names, [("Debian-archive".to_owned(), false), ("Debian-tracker".to_owned(), true)]);
+}
+
+#[test]
 fn what_is_no_advisory_is_an_error_with_its_name() {
     for (name, text) in [("notes.json", "{\"a\": 1}"), ("x.csv", "a,b\n"), ("empty.json", "")] {
         let error = read(name, text).unwrap_err().to_string();

@@ -7,6 +7,8 @@ use std::path::Path;
 use stockade_advisory_db::model::show_day;
 use stockade_advisory_db::{DbError, Reader};
 
+pub use stockade_advisory_db::import::{Batch, merge, sha256_hex};
+
 /// The starter facts, made by the build script from `data/advisories`.
 static STARTER: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/starter.db")));
 
@@ -83,7 +85,15 @@ impl Database {
     /// When the file is damaged.
     pub fn status(&self) -> Result<DatabaseStatus, DbError> {
         let reader = self.reader()?;
-        let sources = reader.sources()?;
+        let mut sources = reader.sources()?;
+        for stored in &mut sources {
+            // Facts about vulnerabilities are in sections of their own.
+            match stored.source.name.as_str() {
+                "CISA-KEV" => stored.records = reader.exploited_count(),
+                "FIRST-EPSS" => stored.records = reader.epss_count(),
+                _ => {}
+            }
+        }
         let mut ecosystems: BTreeMap<String, EcosystemStatus> = BTreeMap::new();
         for coverage in reader.coverage()? {
             let Some(stored) = sources.get(coverage.source as usize) else { continue };

@@ -1,6 +1,6 @@
 //! Arch Linux's security tracker (<https://security.archlinux.org/issues/all.json>).
 
-use super::{Batch, described, digest};
+use super::{Batch, described, sha256_hex};
 use crate::error::DbError;
 use crate::model::{Affected, Event, EventKind, Label, Note, Record};
 use serde::Deserialize;
@@ -20,8 +20,9 @@ struct Group {
 }
 
 pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Result<(), DbError> {
-    let groups: Vec<Group> = serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not Arch's tracker: {e}")))?;
-    let source = described("Arch", &digest(bytes), day, true);
+    let groups: Vec<Group> =
+        serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not Arch's tracker: {e}")))?;
+    let source = described("Arch", &sha256_hex(bytes), day, true);
     for group in groups {
         let note = match group.status.as_str() {
             "Not affected" => continue,

@@ -147,18 +147,26 @@ struct Threat {
 }
 
 pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8]) -> Result<(), DbError> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not CSAF: {e}")))?;
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not CSAF: {e}")))?;
     let publisher = document.document.publisher.name.to_ascii_lowercase();
     let source = match publisher.as_str() {
         p if p.contains("red hat") => "Red-Hat",
         p if p.contains("suse") => "SUSE",
-        _ => return Err(DbError::input(name, format!("the products of the publisher `{}` are not known", document.document.publisher.name))),
+        _ => {
+            return Err(DbError::input(
+                name,
+                format!("the products of the publisher `{}` are not known", document.document.publisher.name),
+            ));
+        }
     };
     let products = Products::of(&document.product_tree);
     let tracking = &document.document.tracking;
     let is_advisory = !tracking.id.starts_with("CVE-");
     for vulnerability in &document.vulnerabilities {
-        let Some(cve) = vulnerability.cve.clone().or_else(|| (!is_advisory).then(|| tracking.id.clone())) else { continue };
+        let Some(cve) = vulnerability.cve.clone().or_else(|| (!is_advisory).then(|| tracking.id.clone())) else {
+            continue;
+        };
         let affected = products.affected(vulnerability);
         if affected.is_empty() {
             continue;
@@ -216,7 +224,12 @@ impl<'t> Products<'t> {
         let related = tree
             .relationships
             .iter()
-            .map(|r| (r.full_product_name.product_id.as_str(), (r.product_reference.as_str(), r.relates_to_product_reference.as_str())))
+            .map(|r| {
+                (
+                    r.full_product_name.product_id.as_str(),
+                    (r.product_reference.as_str(), r.relates_to_product_reference.as_str()),
+                )
+            })
             .collect();
         Products { named, related }
     }
@@ -234,13 +247,21 @@ impl<'t> Products<'t> {
                 _ => {}
             }
             let key = (part.ecosystem.clone(), part.name.clone());
-            out.entry(key).or_insert(Affected { ecosystem: part.ecosystem, name: part.name, ranges: vec![events], note, ..Affected::default() });
+            out.entry(key).or_insert(Affected {
+                ecosystem: part.ecosystem,
+                name: part.name,
+                ranges: vec![events],
+                note,
+                ..Affected::default()
+            });
         };
         for id in status.fixed.iter().chain(&status.recommended) {
             put(id, EventKind::Fixed, Note::None);
         }
         for id in &status.known_affected {
-            let planned = |category: &str| vulnerability.remediations.iter().any(|r| r.category == category && r.product_ids.contains(id));
+            let planned = |category: &str| {
+                vulnerability.remediations.iter().any(|r| r.category == category && r.product_ids.contains(id))
+            };
             let note = if planned("no_fix_planned") { Note::WillNotFix } else { Note::None };
             put(id, EventKind::Introduced, note);
         }
@@ -251,7 +272,8 @@ impl<'t> Products<'t> {
     }
 
     fn part(&self, id: &str) -> Option<Part> {
-        let (component, platform) = self.related.get(id).copied().or_else(|| id.split_once(':').map(|(p, c)| (c, p)))?;
+        let (component, platform) =
+            self.related.get(id).copied().or_else(|| id.split_once(':').map(|(p, c)| (c, p)))?;
         let ecosystem = ecosystem(self.named.get(platform)?)?;
         let purl = self.named.get(component).and_then(|p| p.product_identification_helper.purl.as_deref());
         let (name, version) = purl.and_then(from_purl).or_else(|| from_nevra(component))?;
@@ -301,7 +323,8 @@ fn from_nevra(text: &str) -> Option<(String, Option<String>)> {
     if text.is_empty() {
         return None;
     }
-    let architectures = ["x86_64", "aarch64", "noarch", "src", "ppc64le", "s390x", "i686", "i586", "ppc64", "s390", "armv7hl", "nosrc"];
+    let architectures =
+        ["x86_64", "aarch64", "noarch", "src", "ppc64le", "s390x", "i686", "i586", "ppc64", "s390", "armv7hl", "nosrc"];
     let Some((stem, arch)) = text.rsplit_once('.').filter(|(_, a)| architectures.contains(a)) else {
         return Some((text.to_owned(), None));
     };

@@ -1,7 +1,7 @@
 //! Debian's security tracker as JSON (<https://security-tracker.debian.org/tracker/data/json>): for each source package
 //! and CVE the state in each release, vulnerabilities without a fix included.
 
-use super::{Batch, described, digest};
+use super::{Batch, described, sha256_hex};
 use crate::error::DbError;
 use crate::model::{Affected, Event, EventKind, Label, Note, Record};
 use serde::Deserialize;
@@ -41,8 +41,9 @@ struct Release {
 type Tracker = BTreeMap<String, BTreeMap<String, Vulnerability>>;
 
 pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Result<(), DbError> {
-    let tracker: Tracker = serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not Debian's tracker: {e}")))?;
-    let source = described("Debian-tracker", &digest(bytes), day, true);
+    let tracker: Tracker =
+        serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not Debian's tracker: {e}")))?;
+    let source = described("Debian-tracker", &sha256_hex(bytes), day, true);
     for (package, vulnerabilities) in tracker {
         for (id, vulnerability) in vulnerabilities {
             let affected: Vec<Affected> = vulnerability
@@ -57,7 +58,8 @@ pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Re
                 continue;
             }
             // Entries without a CVE have the tracker's own, changing ids: "TEMP-0000000-ABCDEF".
-            let (own, upstream) = if id.starts_with("CVE-") { (format!("DEBIAN-{id}"), vec![id]) } else { (id, Vec::new()) };
+            let (own, upstream) =
+                if id.starts_with("CVE-") { (format!("DEBIAN-{id}"), vec![id]) } else { (id, Vec::new()) };
             batch.add(source.clone(), Record { id: own, upstream, affected, ..Record::default() });
         }
     }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// 1970.
 ///
 /// Records of a source that the batch has too are replaced one by one; records that their publishers took back go.
-/// Where a source knows the unfixed vulnerabilities of an ecosystem, sources that hold fixed ones only lose their
-/// entries for it: they would say the same with less certainty.
+/// Where a source knows the unfixed vulnerabilities of an ecosystem, and has no fewer records of it, sources that hold
+/// fixed ones only lose their entries for it: they would say the same with less certainty.
 /// # Errors
 /// When the base is damaged, or a limit of the layout is passed.
 pub fn merge(base: Option<Reader<'_>>, batch: Batch, built: i64) -> Result<Vec<u8>, DbError> {
@@ -32,10 +32,8 @@ pub fn merge(base: Option<Reader<'_>>, batch: Batch, built: i64) -> Result<Vec<u
         bare.extend(stored.into_iter().map(|s| s.source).filter(|s| !all.contains_key(&s.name)));
         known_exploited = reader.all_exploited()?;
         if epss.is_none() {
-            writer.epss(reader.all_epss()?.into_iter().map(|[year, number, probability_ppm, percentile_ppm]| super::epss::Score {
-                cve: (year, number),
-                probability_ppm,
-                percentile_ppm,
+            writer.epss(reader.all_epss()?.into_iter().map(|[year, number, probability_ppm, percentile_ppm]| {
+                super::epss::Score { cve: (year, number), probability_ppm, percentile_ppm }
             }));
         }
     }
@@ -70,17 +68,35 @@ pub fn merge(base: Option<Reader<'_>>, batch: Batch, built: i64) -> Result<Vec<u
 }
 
 fn drop_superseded(all: &mut BTreeMap<String, SourceBatch>) {
-    let complete: BTreeSet<String> = all
-        .values()
-        .filter(|s| s.source.knows_unfixed)
-        .flat_map(|s| s.records.values().flat_map(|r| r.affected.iter().map(|a| a.ecosystem.clone())))
-        .collect();
+    let mut complete: BTreeMap<String, usize> = BTreeMap::new();
+    for source in all.values().filter(|s| s.source.knows_unfixed) {
+        for (ecosystem, records) in count(source) {
+            let most = complete.entry(ecosystem).or_default();
+            *most = records.max(*most);
+        }
+    }
     for source in all.values_mut().filter(|s| !s.source.knows_unfixed) {
+        // A fragment of a complete source replaces nothing.
+        let own = count(source);
+        let superseded =
+            |ecosystem: &str| complete.get(ecosystem).is_some_and(|n| own.get(ecosystem).is_some_and(|own| n >= own));
         source.records.retain(|_, record: &mut Record| {
             let before = record.affected.len();
-            record.affected.retain(|a| !complete.contains(&a.ecosystem));
+            record.affected.retain(|a| !superseded(&a.ecosystem));
             before == 0 || !record.affected.is_empty()
         });
     }
     all.retain(|_, s| !s.records.is_empty());
+}
+
+/// How many records a source has of each ecosystem.
+fn count(source: &SourceBatch) -> BTreeMap<String, usize> {
+    let mut out: BTreeMap<String, usize> = BTreeMap::new();
+    for record in source.records.values() {
+        let ecosystems: BTreeSet<&String> = record.affected.iter().map(|a| &a.ecosystem).collect();
+        for ecosystem in ecosystems {
+            *out.entry(ecosystem.clone()).or_default() += 1;
+        }
+    }
+    out
 }

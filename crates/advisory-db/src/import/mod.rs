@@ -16,6 +16,7 @@ mod sniff;
 
 use crate::error::DbError;
 use crate::model::{Affected, ExploitedFact, Record, Source, parse_day, show_day};
+use crate::starter;
 use crate::zip::{self, Archive};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,9 @@ impl Batch {
         };
         let meta = std::fs::metadata(path).map_err(io("read"))?;
         if meta.is_dir() {
+            if path.join(starter::LIST).is_file() {
+                return self.read_listed(path);
+            }
             let mut entries: Vec<_> =
                 std::fs::read_dir(path).map_err(io("list"))?.collect::<Result<Vec<_>, _>>().map_err(io("list"))?;
             entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -77,6 +81,29 @@ impl Batch {
         self.read_bytes(&path.display().to_string(), bytes, &day)
     }
 
+    /// Reads a directory whose files and sources are listed in `sources.json`, as `data/advisories` is.
+    fn read_listed(&mut self, directory: &Path) -> Result<(), DbError> {
+        for listed in starter::list(directory)? {
+            let path = directory.join(&listed.file);
+            let io = |source| DbError::Io { what: "read", path: path.display().to_string(), source };
+            let bytes = std::fs::read(&path).map_err(io)?;
+            let mut part = Batch::default();
+            part.read_bytes(&listed.file, bytes, &listed.as_of)?;
+            self.documents += part.documents;
+            self.withdrawn.append(&mut part.withdrawn);
+            if let Some((_, facts)) = part.exploited {
+                self.exploited = Some((listed.source(), facts));
+            }
+            for record in part.sources.into_values().flat_map(|s| s.records.into_values()) {
+                self.add(listed.source(), record);
+            }
+            if let Some(slot) = self.sources.get_mut(&listed.name) {
+                slot.source.as_of.clone_from(&listed.as_of);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads one document or archive. `day` (`YYYY-MM-DD`) is the day of the document where it does not say itself.
     /// # Errors
     /// As [`Batch::read`].
@@ -92,7 +119,8 @@ impl Batch {
         }
         if bytes.starts_with(&[0x1f, 0x8b]) {
             let mut plain = Vec::new();
-            let read = flate2::read::MultiGzDecoder::new(&bytes[..]).take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut plain);
+            let read =
+                flate2::read::MultiGzDecoder::new(&bytes[..]).take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut plain);
             read.map_err(|e| DbError::input(name, format!("cannot be decompressed: {e}")))?;
             if plain.len() as u64 > MAX_DOCUMENT_BYTES {
                 return Err(DbError::input(name, "larger than 1 GiB when decompressed"));
@@ -112,7 +140,7 @@ impl Batch {
                 osv::Parsed::Withdrawn(id) => {
                     self.withdrawn.insert(id);
                 }
-                osv::Parsed::Record(record) => self.add(osv_source(&record), *record),
+                osv::Parsed::Record { record, fixed_only } => self.add(osv_source(&record, fixed_only), *record),
             },
             Format::DebianTracker => debian::read(self, name, bytes, day)?,
             Format::Secdb => secdb::read(self, name, bytes, day)?,
@@ -121,13 +149,13 @@ impl Batch {
             Format::Nvd => nvd::read(self, name, bytes)?,
             Format::Kev => {
                 let (released, facts) = kev::parse(name, bytes)?;
-                self.exploited = Some((described("CISA-KEV", &digest(bytes), &released, true), facts));
+                self.exploited = Some((described("CISA-KEV", &sha256_hex(bytes), &released, true), facts));
             }
             Format::Epss => {
                 let text = std::str::from_utf8(bytes).map_err(|e| DbError::input(name, e))?;
                 let (scored, scores) = epss::parse(name, text)?;
                 let as_of = if scored.is_empty() { day } else { &scored };
-                self.epss = Some((described("FIRST-EPSS", &digest(bytes), as_of, true), scores));
+                self.epss = Some((described("FIRST-EPSS", &sha256_hex(bytes), as_of, true), scores));
             }
         }
         Ok(())
@@ -136,7 +164,8 @@ impl Batch {
     /// Adds a record to a source. A record that is there already gains what the new one says: formats with one file a
     /// release name the same vulnerability in each.
     pub(crate) fn add(&mut self, source: Source, record: Record) {
-        let slot = self.sources.entry(source.name.clone()).or_insert_with(|| SourceBatch { source, ..SourceBatch::default() });
+        let slot =
+            self.sources.entry(source.name.clone()).or_insert_with(|| SourceBatch { source, ..SourceBatch::default() });
         let newest = record.modified.or(record.published).map(show_day);
         if newest.as_ref().is_some_and(|d| *d > slot.source.as_of) {
             slot.source.as_of = newest.unwrap_or_default();
@@ -199,7 +228,8 @@ fn absorb(known: &mut Record, other: Record) {
     };
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// SHA-256 in hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -213,14 +243,29 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
     ("AlmaLinux", "https://errata.almalinux.org/", "MIT", "AlmaLinux errata"),
     ("Alpine", "https://secdb.alpinelinux.org/", "CC-BY-SA-4.0", "Alpine Linux security database"),
     ("Arch", "https://security.archlinux.org/", "MIT", "Arch Linux security tracker"),
-    ("CISA-KEV", "https://www.cisa.gov/known-exploited-vulnerabilities-catalog", "CC0-1.0", "CISA catalogue of known exploited vulnerabilities"),
+    (
+        "CISA-KEV",
+        "https://www.cisa.gov/known-exploited-vulnerabilities-catalog",
+        "CC0-1.0",
+        "CISA catalogue of known exploited vulnerabilities",
+    ),
     ("Chainguard", "https://packages.cgr.dev/", "see the source", "Chainguard security data"),
     ("Debian-OSV", "https://osv.dev/", "MIT", "Debian security tracker, by OSV"),
     ("Debian-tracker", "https://security-tracker.debian.org/", "bare facts", "Debian security tracker"),
-    ("FIRST-EPSS", "https://www.first.org/epss/", "free to use with attribution", "Exploit Prediction Scoring System by FIRST"),
+    (
+        "FIRST-EPSS",
+        "https://www.first.org/epss/",
+        "free to use with attribution",
+        "Exploit Prediction Scoring System by FIRST",
+    ),
     ("GitHub", "https://github.com/github/advisory-database", "CC-BY-4.0", "GitHub Advisory Database"),
     ("Go", "https://github.com/golang/vulndb", "CC-BY-4.0", "The Go vulnerability database"),
-    ("NVD", "https://nvd.nist.gov/", "public domain", "National Vulnerability Database; this product uses its data but is not endorsed by it"),
+    (
+        "NVD",
+        "https://nvd.nist.gov/",
+        "public domain",
+        "National Vulnerability Database; this product uses its data but is not endorsed by it",
+    ),
     ("OSV", "https://osv.dev/", "see the records", "OSV"),
     ("OpenSSF-malicious", "https://github.com/ossf/malicious-packages", "Apache-2.0", "OpenSSF malicious packages"),
     ("PyPA", "https://github.com/pypa/advisory-database", "CC-BY-4.0", "PyPA advisory database"),
@@ -250,9 +295,10 @@ pub(crate) fn described(name: &str, sha256: &str, as_of: &str, knows_unfixed: bo
 }
 
 /// The source of an OSV record, by its id. Errata name what was fixed; trackers and language databases name all.
-fn osv_source(record: &Record) -> Source {
+fn osv_source(record: &Record, fixed_only: bool) -> Source {
     let prefix = record.id.split('-').next().unwrap_or_default();
     let (name, knows_unfixed) = match prefix {
+        "DEBIAN" if fixed_only => ("Debian-archive", false),
         "GHSA" => ("GitHub", true),
         "GO" => ("Go", true),
         "RUSTSEC" => ("RustSec", true),

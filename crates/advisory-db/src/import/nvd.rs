@@ -54,7 +54,8 @@ struct Data {
 }
 
 pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8]) -> Result<(), DbError> {
-    let page: Page = serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not NVD's JSON 2.0: {e}")))?;
+    let page: Page =
+        serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not NVD's JSON 2.0: {e}")))?;
     let source = described("NVD", "", "", true);
     for Item { cve } in page.vulnerabilities {
         if cve.vuln_status == "Rejected" {

@@ -92,7 +92,12 @@ struct OsvEvent {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// An advisory in force.
-    Record(Box<Record>),
+    Record {
+        /// What it says.
+        record: Box<Record>,
+        /// It was read from a changelog: its source knows nothing of vulnerabilities without a fix.
+        fixed_only: bool,
+    },
     /// The advisory with this id was taken back by its publisher.
     Withdrawn(String),
 }
@@ -107,7 +112,8 @@ pub fn parse(name: &str, json: &[u8]) -> Result<Parsed, DbError> {
     if raw.withdrawn.is_some() {
         return Ok(Parsed::Withdrawn(raw.id.into_owned()));
     }
-    Ok(Parsed::Record(Box::new(convert(raw))))
+    let fixed_only = raw.database_specific.get("source").is_some_and(|s| s == "changelog");
+    Ok(Parsed::Record { record: Box::new(convert(raw)), fixed_only })
 }
 
 fn convert(raw: OsvRecord<'_>) -> Record {
@@ -276,7 +282,7 @@ mod tests {
 
     fn record(json: &str) -> Record {
         match parse("test", json.as_bytes()).unwrap() {
-            Parsed::Record(r) => *r,
+            Parsed::Record { record, .. } => *record,
             Parsed::Withdrawn(id) => panic!("{id} is withdrawn"),
         }
     }

@@ -1,7 +1,7 @@
 //! `secdb`, the security database of Alpine (<https://secdb.alpinelinux.org/>), Wolfi and Chainguard: for each source
 //! package the versions that fixed something. What is not fixed is not in it.
 
-use super::{Batch, described, digest};
+use super::{Batch, described, sha256_hex};
 use crate::error::DbError;
 use crate::model::{Affected, Event, EventKind, Record};
 use serde::Deserialize;
@@ -33,7 +33,8 @@ struct Package {
 }
 
 pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Result<(), DbError> {
-    let database: Database = serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not a secdb: {e}")))?;
+    let database: Database =
+        serde_json::from_slice(bytes).map_err(|e| DbError::input(name, format!("not a secdb: {e}")))?;
     let place = format!("{} {}", database.urlprefix, database.apkurl);
     let (source, ecosystem) = if place.contains("wolfi") {
         ("Wolfi", "Wolfi".to_owned())
@@ -45,7 +46,7 @@ pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Re
     } else {
         return Err(DbError::input(name, "a secdb that does not say of which distribution it is"));
     };
-    let described = described(source, &digest(bytes), day, false);
+    let described = described(source, &sha256_hex(bytes), day, false);
     for Entry { pkg } in database.packages {
         for (version, ids) in pkg.secfixes {
             // Version "0" lists what never concerned the package.
@@ -68,7 +69,11 @@ fn record(source: &str, id: &str, ecosystem: &str, package: &str, version: &str)
         Event { kind: EventKind::Introduced, version: "0".to_owned() },
         Event { kind: EventKind::Fixed, version: version.to_owned() },
     ];
-    let affected =
-        Affected { ecosystem: ecosystem.to_owned(), name: package.to_owned(), ranges: vec![events], ..Affected::default() };
+    let affected = Affected {
+        ecosystem: ecosystem.to_owned(),
+        name: package.to_owned(),
+        ranges: vec![events],
+        ..Affected::default()
+    };
     Record { id: format!("{prefix}-{id}"), upstream, affected: vec![affected], ..Record::default() }
 }

@@ -1,7 +1,7 @@
 //! From a target on the command line to a report: which facts, which target, read or taken from the cache.
 
 mod cache;
-mod database;
+pub mod database;
 mod layers;
 mod target;
 #[cfg(test)]
@@ -16,7 +16,7 @@ use stockade_inventory::{Inventory, Options, scan_dir, scan_layers, scan_source}
 use crate::context::Context;
 use crate::failure::Failure;
 
-pub use database::{installed_path, open as open_database};
+pub use database::open as open_database;
 pub use target::Target as Spec;
 
 /// How to scan.

@@ -22,8 +22,7 @@ fn context(root: &Path, mode: GateMode) -> Context {
 
 /// A root file system as a tar: Debian 11 with one package.
 fn tar_of(package: &str, version: &str) -> Vec<u8> {
-    let status =
-        format!("Package: {package}\nStatus: install ok installed\nArchitecture: all\nVersion: {version}\n\n");
+    let status = format!("Package: {package}\nStatus: install ok installed\nArchitecture: all\nVersion: {version}\n\n");
     let mut tar = Vec::new();
     for (path, content) in [
         ("etc/os-release", "ID=debian\nVERSION_ID=\"11\"\nPRETTY_NAME=\"Debian GNU/Linux 11 (bullseye)\"\n"),
