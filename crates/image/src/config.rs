@@ -19,19 +19,21 @@ pub struct ImageConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// Go's name of the architecture: `amd64`, `arm64`.
+    #[serde(default)]
     pub architecture: String,
     /// Variant such as `v8`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// `linux`.
+    #[serde(default)]
     pub os: String,
     /// What a container of this image runs, and how.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub config: ContainerConfig,
     /// Layers, lowest first.
     pub rootfs: RootFs,
     /// One entry for each instruction, lowest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub history: Vec<History>,
 }
 
@@ -94,7 +96,7 @@ where
 #[serde(rename_all = "PascalCase", default)]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", "…"]`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub test: Vec<String>,
     /// Time between checks.
     #[serde(skip_serializing_if = "is_zero")]
@@ -122,9 +124,10 @@ fn is_zero(n: &u64) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RootFs {
     /// Always `layers`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub kind: String,
     /// Digests of the uncompressed layer tars, lowest first.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub diff_ids: Vec<Digest>,
 }
 
@@ -218,4 +221,19 @@ pub mod media {
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     pub const DOCKER_LAYER_TAR: &str = "application/vnd.docker.image.rootfs.diff.tar";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_writes_as_null_is_empty() {
+        let text = r#"{"architecture":"amd64","os":"linux","history":null,"rootfs":{"type":"layers","diff_ids":null},
+            "config":{"Env":null,"Cmd":null,"Volumes":null,"Labels":null,"OnBuild":null,"Healthcheck":{"Test":null}}}"#;
+        let config: ImageConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(config.rootfs.diff_ids, []);
+        assert_eq!(config.config.healthcheck, Some(Healthcheck::default()));
+        assert!(serde_json::from_str::<ImageConfig>(r#"{"config":null,"rootfs":{}}"#).is_ok());
+    }
 }

@@ -199,6 +199,22 @@ fn the_cache_keeps_its_layers_until_it_is_pruned() {
 }
 
 #[test]
+fn committing_the_same_image_again_writes_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = scratch();
+    let first = image(dir.path(), "a", &["app", "app:2"]);
+    let stamp = |path: std::path::PathBuf| fs::metadata(path).map(|m| (m.ino(), m.mtime(), m.mtime_nsec())).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let files = || [stamp(dir.path().join("image/index.json")), stamp(store.blob_path(&first.manifest_digest))];
+    let before = files();
+    let again = image(dir.path(), "a", &["app:2", "app"]);
+    assert_eq!((again.id, again.names.clone()), (first.id, first.names));
+    assert_eq!(files(), before);
+    image(dir.path(), "b", &["app"]);
+    assert_eq!(image(dir.path(), "a", &["app"]).names, ["app:2", "app:latest"], "the name came back");
+}
+
+#[test]
 fn blobs_are_verified() {
     let dir = scratch();
     let store = Store::open(dir.path()).unwrap();
@@ -357,6 +373,13 @@ fn the_layout_has_what_other_tools_need() {
     }
 }
 
+/// Takes every free block.
+fn fill(at: &std::path::Path) {
+    use std::io::Write;
+    let mut file = fs::File::create(at.join("filler")).unwrap();
+    while file.write(&[7; 4096]).is_ok() {}
+}
+
 #[test]
 fn a_full_disk_is_a_clear_error_and_changes_nothing() {
     if skip_without_root() {
@@ -399,7 +422,12 @@ fn a_full_disk_is_a_clear_error_and_changes_nothing() {
     assert_eq!(fs::read_dir(root.join("tmp")).unwrap().count(), 0);
     assert_eq!(store.list().unwrap().len(), 1);
     assert_clean(&store);
+    // Removal works on a disk without a free block, and makes room.
+    fill(&mounted.0);
+    let removed = store.remove("kept", false).unwrap();
+    assert_eq!(removed.deleted.len(), 2);
+    drop(store);
+    fs::remove_file(mounted.0.join("filler")).unwrap();
     // What could be made before can be made now.
-    store.remove("kept", false).unwrap();
     assert_eq!(image(&root, "kept", &["kept"]).manifest_digest, kept.manifest_digest);
 }

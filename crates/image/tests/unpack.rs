@@ -254,10 +254,11 @@ fn devices_follow_the_policy() {
     let tar = Tar::new()
         .entry(&EntryHead { device: (1, 3), ..head(b"null", Kind::CharDevice) }, b"")
         .entry(&EntryHead { device: (0, 0), ..head(b"hidden-whiteout", Kind::CharDevice) }, b"")
+        .hard_link("null2", "null")
         .end();
     let dir = scratch();
     let report = unpack_at(&tar, dir.path(), &options()).unwrap();
-    assert_eq!((report.devices_skipped, report.notes.len()), (2, 2));
+    assert_eq!((report.devices_skipped, report.notes.len()), (3, 2));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let report = unpack_at(&tar, dir.path(), &UnpackOptions { devices: Devices::Create, ..options() }).unwrap();
     assert_eq!(report.devices_skipped, 1);

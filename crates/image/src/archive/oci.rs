@@ -111,8 +111,8 @@ fn load_image(
     for (layer, promised) in layers.iter_mut().zip(&manifest.layers) {
         layer.descriptor = promised.clone();
     }
-    store.put_blob(config_bytes.as_slice(), Some(&manifest.config.digest))?;
-    store.put_blob(bytes, Some(&entry.digest))?;
+    store.put_document(&config_bytes)?;
+    store.put_document(bytes)?;
     let size = bytes.len() as u64;
     let plain = Descriptor { annotations: std::collections::BTreeMap::new(), platform: None, size, ..entry.clone() };
     store.add_image(&plain, &layers, names)

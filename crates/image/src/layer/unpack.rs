@@ -67,6 +67,8 @@ pub(super) struct Unpacker<'r> {
     pub(super) report: UnpackReport,
     /// Paths of this layer, kept for [`Whiteouts::Apply`], where a whiteout must not remove them.
     pub(super) created: HashSet<Vec<u8>>,
+    /// Devices that were left out, so that hard links to them are too.
+    skipped: HashSet<Vec<u8>>,
     finish: BTreeMap<Vec<u8>, Finish>,
 }
 
@@ -78,6 +80,7 @@ impl<'r> Unpacker<'r> {
             dirs: Dirs::new(root),
             report: UnpackReport::default(),
             created: HashSet::new(),
+            skipped: HashSet::new(),
             finish: BTreeMap::new(),
         }
     }
@@ -195,6 +198,11 @@ impl<'r> Unpacker<'r> {
         let target = CleanPath::new(&entry.link).map_err(|_| {
             ImageError::entry(&entry.path, format!("its link target `{shown_target}` leaves the layer"))
         })?;
+        if self.skipped.contains(&target.whole) {
+            self.skipped.insert(path.whole.clone());
+            self.report.devices_skipped += 1;
+            return Ok(());
+        }
         let target_dir = self.dirs.get(target.parent(), &entry.path)?;
         let no_target = |why: &str| ImageError::entry(&entry.path, format!("its link target `{shown_target}` {why}"));
         let found = match statat(&target_dir, target.base(), AtFlags::SYMLINK_NOFOLLOW) {
@@ -220,6 +228,7 @@ impl<'r> Unpacker<'r> {
         let (major, minor) = entry.device;
         let hidden_whiteout = kind == FileType::CharacterDevice && (major, minor) == (0, 0);
         if self.options.devices == Devices::Skip || hidden_whiteout {
+            self.skipped.insert(path.whole.clone());
             self.report.devices_skipped += 1;
             self.note(|| format!("device `{}` ({major}:{minor}) left out", shown(&entry.path)));
             return Ok(());

@@ -72,17 +72,21 @@ impl Store {
         }
         let delete = last && holders.is_empty();
         let content = self.content_of(&entry);
-        self.change_index(|index| {
-            untagged.iter().for_each(|name| drop(index.remove_name(name)));
-            if delete {
-                index.remove_manifest(&entry.digest);
-            }
-            Ok(())
+        let id = self.entry_id(&entry);
+        self.with_reserve(|| {
+            self.session()?;
+            self.change_index(|index| {
+                untagged.iter().for_each(|name| drop(index.remove_name(name)));
+                if delete {
+                    index.remove_manifest(&entry.digest);
+                }
+                Ok(())
+            })
         })?;
         let mut removed =
             Removed { untagged: untagged.iter().map(Reference::to_string).collect(), ..Removed::default() };
         if delete {
-            removed.deleted.extend(self.entry_id(&entry));
+            removed.deleted.extend(id);
             self.sweep_content(&gc, &Candidates::Only(&content), &mut removed.deleted, &mut removed.bytes)?;
         }
         Ok(removed)
@@ -99,18 +103,30 @@ impl Store {
         let gc = Exclusive::take(self.root())?;
         let leased = self.leased()?;
         let mut pruned = Pruned::default();
-        self.change_index(|index| {
-            for entry in index.clone().distinct() {
-                let Ok(image) = self.load_image(index, entry) else { continue };
-                if leased.contains(&image.id) || !unwanted(&image) {
-                    continue;
-                }
-                pruned.deleted.push(image.id);
-                pruned.untagged.extend(image.names);
-                index.remove_manifest(&entry.digest);
+        let index = self.read_index()?;
+        let mut chosen = Vec::new();
+        for entry in index.distinct() {
+            let Ok(image) = self.load_image(&index, entry) else { continue };
+            if leased.contains(&image.id) || !unwanted(&image) {
+                continue;
             }
-            Ok(())
+            chosen.push((entry.digest, image));
+        }
+        let gone = self.with_reserve(|| {
+            self.session()?;
+            let mut gone = Vec::new();
+            self.change_index(|index| {
+                // An image that was given a name in the meantime stays.
+                gone = chosen.iter().filter(|(digest, image)| index.names(digest).len() == image.names.len()).collect();
+                gone.iter().for_each(|(digest, _)| index.remove_manifest(digest));
+                Ok(())
+            })?;
+            Ok(gone)
         })?;
+        for (_, image) in gone {
+            pruned.deleted.push(image.id);
+            pruned.untagged.extend(image.names.iter().cloned());
+        }
         self.sweep_content(&gc, &Candidates::Everything, &mut pruned.deleted, &mut pruned.bytes)?;
         Ok(pruned)
     }
@@ -150,6 +166,7 @@ impl Store {
                 _ => {}
             }
         }
+        self.keep_reserve();
         Ok(())
     }
 

@@ -157,7 +157,7 @@ impl Store {
         names: &[Reference],
         annotations: &BTreeMap<String, String>,
     ) -> Result<Image> {
-        let config = self.put_blob(config, None)?;
+        let config = self.put_document(config)?;
         let manifest = Manifest {
             schema_version: 2,
             media_type: Some(media::MANIFEST.to_owned()),
@@ -167,7 +167,7 @@ impl Store {
             subject: None,
             annotations: annotations.clone(),
         };
-        let manifest = self.put_blob(to_json(&manifest, "image manifest")?.as_slice(), None)?;
+        let manifest = self.put_document(&to_json(&manifest, "image manifest")?)?;
         self.add_image(&descriptor(media::MANIFEST, manifest), layers, names)
     }
 
@@ -183,6 +183,13 @@ impl Store {
                 let needed_by = format!("layer {}", layer.diff_id.short());
                 return Err(ImageError::MissingBlob { digest: layer.descriptor.digest, needed_by });
             }
+        }
+        let index = self.read_index()?;
+        if let Some(entry) = index.manifests.iter().find(|m| m.digest == manifest.digest)
+            && names.iter().all(|name| find_name(&index, name).is_some_and(|m| m.digest == manifest.digest))
+        {
+            // A build that changed nothing: all of it is on disk already.
+            return self.load_image(&index, entry);
         }
         // The names of blobs and layers must be on disk before the index tells of them.
         stockade_durable::sync_dir(&self.layout_dir().join("blobs/sha256"))?;

@@ -6,7 +6,7 @@
 //! <root>/leases/<holder>                                       images that containers use
 //! <root>/cache/<digest of key>                                 the builder's cache
 //! <root>/sessions/<id>, tmp/<id>/                              what running processes are doing
-//! <root>/locks/collect, locks/index
+//! <root>/locks/collect, locks/index, locks/reserve              the last is space for removing on a full disk
 //! ```
 //!
 //! **Crash safety.** An image is made in this order: blobs and layers are written under `tmp/`, synced, renamed to
@@ -35,6 +35,7 @@ mod layers;
 mod leases;
 mod locks;
 mod pulled;
+mod reserve;
 mod session;
 mod verify;
 
@@ -94,6 +95,7 @@ impl Store {
         if !layout.join("index.json").exists() {
             Index::default().write(&layout, &lock)?;
         }
+        self.keep_reserve();
         // Last: its presence says that the rest is there.
         Ok(stockade_durable::write(&layout.join("oci-layout"), LAYOUT, 0o644)?)
     }
