@@ -31,6 +31,7 @@ mod owners;
 mod pathhash;
 pub mod purl;
 mod root;
+mod rpmdb;
 mod scan;
 mod tarstream;
 #[cfg(test)]

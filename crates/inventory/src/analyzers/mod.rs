@@ -32,6 +32,7 @@ mod pnpm_lock;
 mod python_installed;
 mod python_locks;
 mod requirements;
+mod rpm;
 mod ruby;
 mod rust_binary;
 mod science;
@@ -68,6 +69,7 @@ static TABLE: &[&dyn Analyzer] = &[
     &python_installed::PythonInstalled,
     &python_locks::PythonLocks,
     &requirements::Requirements,
+    &rpm::Rpm,
     &ruby::Ruby,
     &rust_binary::RustBinary,
     &science::Science,
