@@ -36,31 +36,20 @@ impl Cgroup {
     }
 
     fn make(&self, limits: &Limits, confine_devices: bool, extra: &[Device]) -> Result<Membership> {
-        for hierarchy in self.used(limits, confine_devices) {
-            let dir = self.make_in(hierarchy)?;
-            if hierarchy.controllers.is_empty() {
-                self.hand_controllers_down(hierarchy, &dir);
-            }
+        let mut dirs = Vec::new();
+        for hierarchy in self.layout.hierarchies() {
+            dirs.push(if is_used(hierarchy, limits, confine_devices) { Some(self.make_in(hierarchy)?) } else { None });
+        }
+        // Nobody can have asked before: the group is new. If somebody has, what was found then stands.
+        let _ = self.dirs.set(dirs.into());
+        if let (Some(hierarchy), Some(dir)) = (&self.layout.unified, self.unified()) {
+            self.hand_controllers_down(hierarchy, &dir);
         }
         self.update(limits)?;
         if confine_devices {
             devices::confine(self, extra)?;
         }
         self.membership()
-    }
-
-    /// The hierarchies a new group is made in. A v1 hierarchy costs a migration of the new process, so those that serve
-    /// neither a limit nor `stats` are left out.
-    fn used<'s>(&'s self, limits: &'s Limits, confine_devices: bool) -> impl Iterator<Item = &'s Hierarchy> {
-        self.layout.hierarchies().filter(move |h| {
-            let cpu = h.has("cpu") && (limits.cpu_millis.is_some() || limits.cpu_shares.is_some());
-            h.controllers.is_empty()
-                || h.has("memory")
-                || h.has("pids")
-                || cpu
-                || h.has("freezer")
-                || (h.has("devices") && confine_devices)
-        })
     }
 
     fn require_controllers(&self, limits: &Limits) -> Result<()> {
@@ -110,8 +99,7 @@ impl Cgroup {
     /// What a process needs to join the group as it is now.
     pub(crate) fn membership(&self) -> Result<Membership> {
         let mut membership = Membership::default();
-        for hierarchy in self.layout.hierarchies() {
-            let Some(dir) = self.existing(hierarchy) else { continue };
+        for (hierarchy, dir) in self.existing() {
             if hierarchy.controllers.is_empty() {
                 let fd = openat(CWD, &dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
                 membership.unified = Some(fd.map_err(failed("open the group", &dir))?);
@@ -138,6 +126,18 @@ impl Cgroup {
         }
         Ok(())
     }
+}
+
+/// Whether a new group is made in the hierarchy. A v1 hierarchy costs a migration of the new process, so those that serve
+/// neither a limit nor `stats` are left out.
+fn is_used(hierarchy: &Hierarchy, limits: &Limits, confine_devices: bool) -> bool {
+    let has = |controller| hierarchy.has(controller);
+    hierarchy.controllers.is_empty()
+        || has("memory")
+        || has("pids")
+        || has("freezer")
+        || (has("cpu") && (limits.cpu_millis.is_some() || limits.cpu_shares.is_some()))
+        || (has("devices") && confine_devices)
 }
 
 fn first_file(controller: &str) -> &'static str {

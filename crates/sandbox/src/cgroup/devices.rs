@@ -28,8 +28,7 @@ const STANDARD: [&str; 11] = [
 /// Allows the standard devices and `extra` only. A machine with nothing but cgroup v2 would need a BPF program for
 /// this: see [`super`]'s notes; there the capability to make nodes must be withheld instead.
 pub(super) fn confine(group: &Cgroup, extra: &[Device]) -> Result<()> {
-    let Some(hierarchy) = group.layout.v1.iter().find(|h| h.has("devices")) else { return Ok(()) };
-    let dir = group.dir(hierarchy);
+    let Some((dir, false)) = group.with_controller("devices") else { return Ok(()) };
     let set = |file: &str, rule: &str| {
         let path = dir.join(file);
         write(&path, rule).map_err(failed("set a device rule", &path))

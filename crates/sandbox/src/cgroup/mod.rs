@@ -8,12 +8,14 @@
 mod control;
 mod create;
 mod devices;
+#[cfg(test)]
+mod fake;
 mod layout;
 mod stats;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -33,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Cgroup {
     path: String,
     layout: Arc<Layout>,
+    /// Where the group is in each of the layout's hierarchies, looked up at most once: containers never move.
+    dirs: OnceLock<Arc<[Option<PathBuf>]>>,
 }
 
 /// A directory of the group, for the container's view of it.
@@ -51,7 +55,7 @@ impl Cgroup {
     fn open_in(layout: Arc<Layout>, path: &str) -> Cgroup {
         // `..` would leave the hierarchy.
         let parts = path.split('/').filter(|p| !matches!(*p, "" | "." | ".."));
-        Cgroup { path: parts.collect::<Vec<_>>().join("/"), layout }
+        Cgroup { path: parts.collect::<Vec<_>>().join("/"), layout, dirs: OnceLock::new() }
     }
 
     /// The relative path.
@@ -59,53 +63,60 @@ impl Cgroup {
         &self.path
     }
 
-    /// Whether the group exists in any hierarchy.
+    /// Whether the group exists in any hierarchy, now.
     pub fn exists(&self) -> bool {
-        self.layout.hierarchies().any(|h| self.existing(h).is_some())
+        self.layout.hierarchies().any(|h| find(h, &self.path).is_some())
     }
 
-    /// Where the group is, or would be, in a hierarchy.
-    fn dir(&self, hierarchy: &Hierarchy) -> PathBuf {
-        self.existing(hierarchy).unwrap_or_else(|| hierarchy.top.join(&self.path))
+    /// The existing directories, in the order of the layout's hierarchies. A hierarchy may not let us make groups at its
+    /// top (a container, a delegated subtree): they are below our own group then.
+    fn dirs(&self) -> Arc<[Option<PathBuf>]> {
+        if let Some(known) = self.dirs.get() {
+            return Arc::clone(known);
+        }
+        let found: Arc<[Option<PathBuf>]> = self.layout.hierarchies().map(|h| find(h, &self.path)).collect();
+        // A group that does not exist yet is looked for again next time.
+        if found.iter().any(Option::is_some) {
+            let _ = self.dirs.set(Arc::clone(&found));
+        }
+        found
     }
 
-    /// Where the group is. A hierarchy may not let us make groups at its top (a container, a delegated subtree): they
-    /// are below our own group then.
-    fn existing(&self, hierarchy: &Hierarchy) -> Option<PathBuf> {
-        hierarchy.places().map(|place| place.join(&self.path)).find(|dir| dir.is_dir())
+    /// Hierarchies in which the group exists, with its directory.
+    fn existing(&self) -> impl Iterator<Item = (&Hierarchy, PathBuf)> {
+        let dirs = self.dirs();
+        self.layout.hierarchies().enumerate().filter_map(move |(at, h)| Some((h, dirs.get(at)?.clone()?)))
     }
 
     fn unified(&self) -> Option<PathBuf> {
-        self.layout.unified.as_ref().and_then(|h| self.existing(h))
+        self.existing().find(|(h, _)| h.controllers.is_empty()).map(|(_, dir)| dir)
     }
 
     /// The directory that has `controller`, and whether it is a v2 one.
     fn with_controller(&self, controller: &str) -> Option<(PathBuf, bool)> {
-        let (hierarchy, v2) = self.layout.controller(controller)?;
-        Some((self.dir(hierarchy), v2))
+        let (wanted, v2) = self.layout.controller(controller)?;
+        self.existing().find(|(h, _)| std::ptr::eq(*h, wanted)).map(|(_, dir)| (dir, v2))
     }
 
     /// All directories of the group that exist.
     pub(crate) fn view(&self) -> Vec<View> {
         let alone = self.layout.v1.is_empty();
-        self.layout
-            .hierarchies()
-            .filter_map(|h| {
+        self.existing()
+            .map(|(h, dir)| {
                 let names = match h.controllers.as_slice() {
                     _ if alone => Vec::new(),
                     [] => vec!["unified".to_owned()],
                     several => several.to_vec(),
                 };
-                Some(View { names, dir: self.existing(h)? })
+                View { names, dir }
             })
             .collect()
     }
 
     /// Ids of all processes in the group and below it.
     pub fn pids(&self) -> Result<Vec<i32>> {
-        let all = self.layout.hierarchies().find_map(|h| self.existing(h));
         let mut pids = Vec::new();
-        if let Some(dir) = all {
+        if let Some((_, dir)) = self.existing().next() {
             control::pids_below(&dir, &mut pids).map_err(failed("list processes", &dir))?;
         }
         Ok(pids)
@@ -120,7 +131,9 @@ impl Cgroup {
         for hierarchy in self.layout.hierarchies() {
             for place in hierarchy.places() {
                 let dir = place.join(&self.path);
-                remove_group(&dir).map_err(failed("remove the group", &dir))?;
+                if !remove_group(&dir).map_err(failed("remove the group", &dir))? {
+                    continue;
+                }
                 // Parents that this made empty, for example the directory of all containers.
                 for parent in dir.ancestors().skip(1).take_while(|p| *p != place) {
                     if std::fs::remove_dir(parent).is_err() {
@@ -131,6 +144,10 @@ impl Cgroup {
         }
         Ok(())
     }
+}
+
+fn find(hierarchy: &Hierarchy, path: &str) -> Option<PathBuf> {
+    hierarchy.places().map(|place| place.join(path)).find(|dir| dir.is_dir())
 }
 
 /// Groups directly below `prefix`, as paths for [`Cgroup::open`]; for garbage collection.
@@ -155,13 +172,14 @@ fn subgroups(dir: &Path) -> Vec<PathBuf> {
     entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
 }
 
-fn remove_group(dir: &Path) -> Result<(), Errno> {
+/// Whether there was one to remove.
+fn remove_group(dir: &Path) -> Result<bool, Errno> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
         match std::fs::remove_dir(dir) {
-            Ok(()) => return Ok(()),
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Ok(()) => return Ok(true),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(false),
             // Groups below, or processes on their way out.
             Err(e) if e.kind() == ErrorKind::ResourceBusy && start.elapsed() < PATIENCE => {
                 for group in subgroups(dir) {

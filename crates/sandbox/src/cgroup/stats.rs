@@ -75,8 +75,8 @@ impl Cgroup {
                 |key: &str| text.split_whitespace().filter_map(|w| w.strip_prefix(key)?.parse::<u64>().ok()).sum();
             return (sum("rbytes="), sum("wbytes="));
         }
-        match self.layout.v1.iter().find(|h| h.has("blkio")).and_then(|h| self.existing(h)) {
-            Some(dir) => {
+        match self.with_controller("blkio") {
+            Some((dir, _)) => {
                 let text = text(&dir, "blkio.throttle.io_service_bytes_recursive").unwrap_or_default();
                 let sum = |what: &str| {
                     let lines = text
@@ -106,5 +106,5 @@ fn text(dir: &Path, file: &str) -> Option<String> {
 
 /// The number in a file; `max` is none.
 fn number(dir: &Path, file: &str) -> Option<u64> {
-    text(dir, file)?.trim().parse().ok()
+    text(&dir, file)?.trim().parse().ok()
 }
