@@ -1,11 +1,14 @@
 //! From a target on the command line to a report: which facts, which target, read or taken from the cache.
 
+mod archive;
 mod cache;
 pub mod database;
 mod layers;
 mod target;
 #[cfg(test)]
 mod tests;
+
+use std::path::Path;
 
 use stockade_advisory::matching::MatchOptions;
 use stockade_advisory::report::{LayerOrigin, ScanReport, Target, assemble};
@@ -82,6 +85,7 @@ pub fn list(context: &Context, spec: &Spec) -> Result<Listing, Failure> {
             let image = find_image(&store, name)?;
             return list_image(context, &store, &image, name);
         }
+        Spec::Archive(path) => return list_archive(context, path),
         Spec::Root(path) => ("dir", path, scan_dir(path, &inventory_options)?),
         Spec::Source(path) => ("fs", path, scan_source(path, &inventory_options)?),
     };
@@ -98,6 +102,20 @@ fn list_image(context: &Context, store: &Store, image: &Image, name: &str) -> Re
         name: name.to_owned(),
         kind: "image".to_owned(),
         digest: Some(image.id.to_string()),
+        ..Target::default()
+    };
+    Ok(Listing { target, inventory, layers: layers::origins(&image.config) })
+}
+
+fn list_archive(context: &Context, path: &Path) -> Result<Listing, Failure> {
+    let image = archive::ArchivedImage::open(path)?;
+    let cache = layers::Cache::new(context);
+    let mut inventory = scan_layers(&image.sources(), Some(&cache), &Options::default())?;
+    inventory.unknown.extend(image.unknown.iter().cloned());
+    let target = Target {
+        name: path.display().to_string(),
+        kind: "archive".to_owned(),
+        digest: image.id.clone(),
         ..Target::default()
     };
     Ok(Listing { target, inventory, layers: layers::origins(&image.config) })

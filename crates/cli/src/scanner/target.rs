@@ -11,6 +11,8 @@ use crate::context::Context;
 pub enum Target {
     /// An image of the store.
     Image(String),
+    /// An image in an archive (docker's or OCI's) or an OCI layout directory.
+    Archive(PathBuf),
     /// A root directory.
     Root(PathBuf),
     /// A source tree: lock files.
@@ -41,12 +43,16 @@ fn prefixed(text: &str) -> Option<Target> {
         "image" => Target::Image(rest.to_owned()),
         "dir" | "rootfs" => Target::Root(rest.into()),
         "fs" => Target::Source(rest.into()),
+        "docker-archive" | "oci" | "oci-archive" | "oci-dir" => Target::Archive(rest.into()),
         _ => return None,
     })
 }
 
-/// Tells a root directory from a source tree by what every root has.
+/// Tells a root directory from a source tree by what every root has, and a layout and an archive from both.
 fn by_content(path: &Path) -> Target {
+    if path.is_file() || path.join("oci-layout").is_file() {
+        return Target::Archive(path.to_owned());
+    }
     let has = |name: &str| path.join(name).symlink_metadata().is_ok();
     let root =
         ["etc/os-release", "usr/lib/os-release", "var/lib/dpkg", "lib/apk/db", "var/lib/rpm", "usr/lib/sysimage/rpm"];
@@ -60,6 +66,7 @@ mod tests {
     #[test]
     fn prefixes_decide() {
         assert_eq!(prefixed("dir:/x"), Some(Target::Root("/x".into())));
+        assert_eq!(prefixed("docker-archive:a.tar"), Some(Target::Archive("a.tar".into())));
         assert_eq!(prefixed("fs:."), Some(Target::Source(".".into())));
         assert_eq!(prefixed("image:dir:latest"), Some(Target::Image("dir:latest".into())));
         assert_eq!(prefixed("debian:bookworm"), None);

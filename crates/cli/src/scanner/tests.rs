@@ -110,3 +110,30 @@ fn the_gate_denies_what_the_policy_denies() {
     let undecided = check_before_run(&context, "clean:1").unwrap_err();
     assert_eq!(undecided.exit(), Exit::UNDECIDED);
 }
+
+#[test]
+fn an_archive_is_scanned_where_it_lies_and_says_the_same() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path(), GateMode::Warn);
+    import(&context, "log:1", "apache-log4j2", "2.13.3-1");
+    let store = Store::open(&context.settings.dirs.root).unwrap();
+    let database = Database::embedded();
+    let options = ScanOptions { no_cache: true, ..ScanOptions::default() };
+    let of_store = scan(&context, &Spec::Image("log:1".into()), &database, &options).unwrap();
+    for (format, name) in [(stockade_image::Format::Docker, "d.tar"), (stockade_image::Format::Oci, "o.tar")] {
+        let path = dir.path().join(name);
+        store.save(&["log:1".to_owned()], format, std::fs::File::create(&path).unwrap()).unwrap();
+        let spec = Spec::parse(&context, path.to_str().unwrap());
+        assert_eq!(spec, Spec::Archive(path.clone()));
+        let report = scan(&context, &spec, &database, &options).unwrap();
+        assert_eq!(report.findings, of_store.findings, "{name}");
+        assert_eq!(report.target.digest, of_store.target.digest, "{name}");
+    }
+    let wrong = dir.path().join("x.tar");
+    std::fs::write(&wrong, tar_of("a", "1")).unwrap();
+    let error = scan(&context, &Spec::Archive(wrong), &database, &options).unwrap_err();
+    assert!(error.to_string().contains("no image archive"), "{error}");
+}
