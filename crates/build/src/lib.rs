@@ -20,6 +20,7 @@ mod copy;
 mod error;
 mod events;
 mod executor;
+mod extras;
 mod fetch;
 mod history;
 mod merged;
@@ -45,6 +46,7 @@ pub use check::check;
 pub use error::{BuildError, StepFailure};
 pub use events::{BuildEvents, Finish, Quiet, StepId};
 pub use executor::Executor;
+pub use extras::{Extra, extras, remove_extras};
 pub use output::Output;
 pub use request::{
     BuildContext, BuildOutcome, BuildRequest, CancelToken, DockerfileSource, Pull, Secret, SecretSource,

@@ -1,0 +1,142 @@
+//! `stockade build`
+
+mod flags;
+mod progress;
+mod report;
+mod source;
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use stockade_build::{BuildError, BuildOutcome, BuildRequest, Builder, CancelToken};
+use stockade_config::ProcessEnvironment;
+use stockade_image::Store;
+use stockade_sandbox::process::Signals;
+
+use crate::Outcome;
+use crate::container::engine;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+use flags::Flags;
+use progress::Progress;
+
+/// Arguments of `stockade build`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    flags: Flags,
+    /// Directory of the build context, or `-` for a Dockerfile or a tar archive on standard input
+    #[arg(value_name = "PATH")]
+    path: String,
+}
+
+/// SIGHUP, SIGINT, SIGTERM: each ends a build.
+const ENDING: [i32; 3] = [1, 2, 15];
+
+/// Builds an image.
+pub fn run(args: Args, context: &Context) -> Outcome {
+    args.flags.refuse_unsupported()?;
+    if args.flags.check() {
+        return check(&args);
+    }
+    let mut request = args.flags.request()?;
+    context.need_root("building an image")?;
+    // Signals become events before any thread exists, so that all threads have them blocked.
+    let signals = Signals::block(&ENDING).ok();
+    let engine = engine(context)?;
+    let store = engine.store()?;
+    // Lives as long as the build: an archive from standard input is in it.
+    let staging = source::read(&args.path, args.flags.file.as_deref(), &store, &mut request)?;
+    let settings = match &request.context {
+        stockade_build::BuildContext::Dir(dir) => context.settings.with_project(dir, &ProcessEnvironment)?,
+        _ => context.settings.clone(),
+    };
+    let cancel = CancelToken::new()?;
+    request.cancel = Some(cancel.clone());
+    let interrupted = signals.map(|signals| watch(signals, cancel));
+    let progress = Progress::new(args.flags.progress_kind(std::io::stderr().is_terminal()));
+    let result = Builder::new(&store, &engine, &settings).build(&request, &progress);
+    progress.close();
+    drop(staging);
+    match result {
+        Ok(outcome) => done(&args, &request, &outcome, &store),
+        Err(BuildError::Cancelled) if interrupted.is_some_and(|i| i.load(std::sync::atomic::Ordering::SeqCst) > 0) => {
+            output::to_stderr("\nthe build was cancelled; what was finished stays in the cache\n");
+            Ok(Exit(130))
+        }
+        Err(error) => report::failure(error, progress.shows_output()),
+    }
+}
+
+/// Cancels the build at the first signal; at the second, this process ends at once.
+fn watch(signals: Signals, cancel: CancelToken) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use std::os::fd::AsFd;
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&count);
+    std::thread::spawn(move || {
+        loop {
+            let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+            if poll(&mut fds, None).is_err_and(|e| e != rustix::io::Errno::INTR) {
+                return;
+            }
+            while let Ok(Some(_)) = signals.next_signal() {
+                if counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+                    std::process::exit(130);
+                }
+                cancel.cancel();
+            }
+        }
+    });
+    count
+}
+
+fn check(args: &Args) -> Outcome {
+    let (bytes, name) = source::dockerfile_only(&args.path, args.flags.file.as_deref())?;
+    let build_args = args.flags.build_args()?;
+    match stockade_build::check(&bytes, &name, &build_args, args.flags.target.as_deref()) {
+        Ok(warnings) => {
+            for warning in &warnings.items {
+                output::to_stderr(&warning.render(&warnings.file, &warnings.text));
+            }
+            output::to_stdout(&format!("{name}: no errors\n"))?;
+            Ok(Exit::DONE)
+        }
+        Err(error) => report::failure(error, true),
+    }
+}
+
+fn done(args: &Args, request: &BuildRequest, outcome: &BuildOutcome, store: &Store) -> Outcome {
+    let Some(image) = &outcome.image else { return Ok(Exit::DONE) };
+    if let Some(path) = &args.flags.iidfile {
+        write(path, image.id.to_string().as_bytes())?;
+    }
+    if let Some(path) = &args.flags.metadata_file {
+        let names: Vec<String> = request.tags.iter().map(|t| t.clone().or_latest().canonical()).collect();
+        let facts = serde_json::json!({
+            "containerimage.config.digest": image.id,
+            "containerimage.digest": image.manifest_digest,
+            "image.name": names.join(","),
+        });
+        let mut text = serde_json::to_string_pretty(&facts)?;
+        text.push('\n');
+        write(path, text.as_bytes())?;
+    }
+    let _ = store;
+    if args.flags.quiet {
+        output::to_stdout(&format!("{}\n", image.id))?;
+        return Ok(Exit::DONE);
+    }
+    let mut text = format!("Successfully built {}\n", image.id.short());
+    for tag in &outcome.tags {
+        text.push_str(&format!("Successfully tagged {tag}\n"));
+    }
+    output::to_stdout(&text)?;
+    Ok(Exit::DONE)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|e| Failure::new(format!("cannot write `{}`: {e}", path.display())))
+}
