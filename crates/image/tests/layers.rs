@@ -193,7 +193,7 @@ fn foreign_gzip_layers_keep_their_bytes_and_are_unpacked_again_when_missing() {
     let image = commit(&store, std::slice::from_ref(&layer), &["g"]);
     let unpacked = store.layer_dir(&layer).unwrap();
     fs::remove_dir_all(unpacked.parent().unwrap()).unwrap();
-    assert_eq!(store.layer_dirs(&image).unwrap(), [unpacked.clone()]);
+    assert_eq!(store.layer_dirs(&image).unwrap(), std::slice::from_ref(&unpacked));
     assert_eq!(fs::read(unpacked.join("d/f")).unwrap(), [3; 100_000]);
     // A damaged blob is noticed, and nothing is published.
     fs::remove_dir_all(unpacked.parent().unwrap()).unwrap();
