@@ -32,7 +32,9 @@ mod pathhash;
 pub mod purl;
 mod root;
 mod rpmdb;
+mod sbom;
 mod scan;
+mod scan_file;
 mod tarstream;
 #[cfg(test)]
 mod testing;
@@ -47,4 +49,6 @@ pub use layer_tar::scan_layer;
 pub use merge::merge;
 pub use model::{Evidence, Inventory, LayerInfo, OsBase, OsInfo, Package, PackageKind, SourcePackage, Unknown};
 pub use options::{Limits, Locks, Options};
+pub use sbom::{MAX_SBOM_BYTES, SbomInfo, read_sbom, write_cyclonedx, write_spdx};
 pub use scan::{read_layers, scan_dir, scan_layers, scan_source};
+pub use scan_file::scan_file;

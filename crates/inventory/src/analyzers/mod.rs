@@ -15,6 +15,7 @@ mod dotnet;
 mod dpkg;
 mod dpkg_files;
 mod dpkg_licenses;
+mod embedded_sbom;
 mod go_binary;
 mod go_mod;
 mod haskell;
@@ -52,6 +53,7 @@ static TABLE: &[&dyn Analyzer] = &[
     &dpkg::Dpkg,
     &dpkg_files::DpkgFiles,
     &dpkg_licenses::DpkgLicenses,
+    &embedded_sbom::EmbeddedSbom,
     &go_binary::GoBinary,
     &go_mod::GoMod,
     &haskell::Haskell,
@@ -81,6 +83,11 @@ static TABLE: &[&dyn Analyzer] = &[
 pub fn matcher() -> &'static Matcher {
     static MATCHER: OnceLock<Matcher> = OnceLock::new();
     MATCHER.get_or_init(|| Matcher::new(TABLE))
+}
+
+/// The analyser of zip archives, for a file whose name does not tell.
+pub fn archive() -> &'static dyn Analyzer {
+    &java_archive::JavaArchive
 }
 
 #[cfg(test)]
