@@ -415,6 +415,23 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
+    /// The records with these numbers as values, each with the number of its source, in the order given. Reads every
+    /// affected entry: for questions about single advisories, not for matching.
+    pub fn describe(&self, indexes: &[RecordIndex]) -> Result<Vec<(u32, Record)>, DbError> {
+        let mut out = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            let view = self.record(*index)?;
+            out.push((view.source, view.to_record()?));
+        }
+        for (ecosystem, name, affected) in self.all_affected()? {
+            let place = indexes.iter().position(|i| *i == affected.record);
+            if let Some((_, record)) = place.and_then(|p| out.get_mut(p)) {
+                record.affected.push(affected.to_affected(ecosystem, name)?);
+            }
+        }
+        Ok(out)
+    }
+
     /// Every record as a value, with the number of its source, in the order of their numbers.
     pub fn to_records(&self) -> Result<Vec<(u32, Record)>, DbError> {
         let mut records: Vec<(u32, Record)> = (0..self.record_count())

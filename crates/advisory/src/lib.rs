@@ -12,9 +12,12 @@ pub mod matching;
 pub mod report;
 pub mod severity;
 pub mod version;
+pub mod vex;
 
 pub use database::{Database, DatabaseStatus, Origin};
 pub use matching::{Hit, MatchOptions, Matches, Status, Vulnerability};
 pub use report::ScanReport;
 pub use severity::{Cvss, Severity};
 pub use stockade_advisory_db::DbError as AdvisoryError;
+pub use stockade_advisory_db::Record as AdvisoryRecord;
+pub use stockade_advisory_db::{Event, EventKind};

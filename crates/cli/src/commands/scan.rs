@@ -7,6 +7,7 @@ use stockade_advisory::ignore::{self, IgnoreList};
 use stockade_advisory::matching::MatchOptions;
 use stockade_advisory::report::views::{self, TableOptions};
 use stockade_advisory::report::{Finding, ScanReport};
+use stockade_advisory::vex::Vex;
 use stockade_advisory::{Severity, Status};
 
 use crate::context::Context;
@@ -52,8 +53,11 @@ pub struct Args {
     /// Findings to ignore, instead of `.stockadeignore` in the working directory
     #[arg(long, value_name = "FILE")]
     ignore_file: Option<PathBuf>,
-    /// Use this advisory database
+    /// VEX document (OpenVEX, CycloneDX, CSAF) with statements about findings; may be given several times
     #[arg(long, value_name = "FILE")]
+    vex: Vec<PathBuf>,
+    /// Use this advisory database: a file of `db build`, or advisories as `db build --from` reads them
+    #[arg(long, value_name = "PATH")]
     db: Option<PathBuf>,
     /// Also match packages that hold only the kernel's headers
     #[arg(long)]
@@ -135,6 +139,9 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let mut report = scanner::scan(context, &spec, &database, &options)?;
     let today = scanner::today();
     report.say_age(today);
+    for path in &args.vex {
+        apply_vex(path, &mut report)?;
+    }
     for remark in ignore_findings(args.ignore_file.as_deref(), &mut report)? {
         output::warn(&remark);
     }
@@ -143,6 +150,16 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     print(&report, &args)?;
     say_summary(&report);
     Ok(exit(&report, failing, &args))
+}
+
+fn apply_vex(path: &Path, report: &mut ScanReport) -> Result<(), Failure> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|e| Failure::usage(format!("cannot read `{shown}`: {e}")))?;
+    let vex = Vex::parse(&shown, &bytes).map_err(|e| Failure::usage(e.to_string()))?;
+    if vex.apply(report) == 0 {
+        output::warn(&format!("`{shown}` has no statement about a finding of this target"));
+    }
+    Ok(())
 }
 
 fn ignore_findings(given: Option<&Path>, report: &mut ScanReport) -> Result<Vec<String>, Failure> {
