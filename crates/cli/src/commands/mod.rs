@@ -106,6 +106,8 @@ commands! {
     Audit = audit,
     /// Show and renew the advisory database
     Db = db,
+    /// Say why a vulnerability was found in a target, or not
+    Explain = explain,
     /// Find known vulnerabilities in an image, a directory or an archive
     Scan = scan,
     /// Check Dockerfiles for what is unwise, and mend it
