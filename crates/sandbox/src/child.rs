@@ -81,7 +81,7 @@ pub(crate) enum Streams {
     Given([RawFd; 3]),
     /// A terminal's slave side, known before the fork.
     Terminal(RawFd),
-    /// A terminal whose slave side comes with [`Word::Mounted`].
+    /// A terminal whose slave side comes with [`Word::Go`].
     TerminalToCome,
 }
 
@@ -98,7 +98,9 @@ pub(crate) struct Orders<'a> {
     /// Open `cgroup.procs` files to enter (v1).
     pub(crate) cgroups: &'a [OwnedFd],
     pub(crate) new_cgroup_namespace: bool,
-    /// Report ready and wait for [`Word::Mounted`].
+    /// Wait for [`Word::Go`] before anything else.
+    pub(crate) hold: bool,
+    /// Report ready and wait for [`Word::Go`], and at the end for [`Word::Start`].
     pub(crate) wait_for_mounts: bool,
     pub(crate) hostname: Option<&'a str>,
     pub(crate) domainname: Option<&'a str>,
@@ -147,11 +149,14 @@ fn at(step: Step) -> impl FnOnce(Errno) -> Failure {
 
 fn steps(orders: &Orders<'_>) -> Result<std::convert::Infallible, Failure> {
     cred::not_dumpable().map_err(at(Step::HideMemory))?;
+    if orders.hold {
+        await_word(orders.sync, Word::Go).map_err(|()| Failure::LauncherGone)?;
+    }
     enter_namespaces(orders)?;
     let mut terminal = None;
     if orders.wait_for_mounts {
         report(orders.sync, Report { step: Step::Ready, errno: None });
-        terminal = await_word(orders.sync, Word::Mounted).map_err(|()| Failure::LauncherGone)?;
+        terminal = await_word(orders.sync, Word::Go).map_err(|()| Failure::LauncherGone)?;
     }
     settle(orders)?;
     restrict(orders)?;
@@ -237,6 +242,8 @@ fn restrict(orders: &Orders<'_>) -> Result<(), Failure> {
 
 fn streams(orders: &Orders<'_>, to_come: Option<OwnedFd>) -> Result<(), Failure> {
     rustix::process::setsid().map_err(at(Step::Session))?;
+    // A caller without standard streams of its own may have been given one of their numbers.
+    let to_come = to_come.map(task::duplicate_above_stdio).transpose().map_err(at(Step::StandardStreams))?;
     let terminal = match orders.streams {
         Streams::Given(descriptors) => return task::set_stdio(descriptors).map_err(at(Step::StandardStreams)),
         Streams::Terminal(slave) => slave,
@@ -245,10 +252,7 @@ fn streams(orders: &Orders<'_>, to_come: Option<OwnedFd>) -> Result<(), Failure>
         }
     };
     task::set_stdio([terminal; 3]).map_err(at(Step::StandardStreams))?;
-    rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(at(Step::ControllingTerminal))?;
-    // Closed on exec like all others; its owner must not close it here, where nothing else is dropped either.
-    std::mem::forget(to_come);
-    Ok(())
+    rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(at(Step::ControllingTerminal))
 }
 
 /// Tries the candidates as a shell does: a file that may not be executed is remembered, a missing one is not.

@@ -15,7 +15,7 @@ use crate::stage;
 use crate::sync::{Word, next_report, pair, say};
 use crate::sys::clone::{self, Fork};
 use crate::sys::{signal, task};
-use crate::{IdMap, Namespace, Plan, Process, SandboxError, SeccompPolicy, Stdio, landlock, limits, seccomp};
+use crate::{IdMap, Namespace, Plan, Process, SandboxError, SeccompPolicy, Stdio, caps, landlock, limits, seccomp};
 
 /// A container whose first process exists, set up to the exec, and waits for [`Created::start`].
 /// Dropped without a start, the process is killed and reaped, and its cgroup removed.
@@ -83,7 +83,7 @@ pub fn create(plan: &Plan, stdio: Option<Stdio>) -> Result<Created> {
     let (ours, theirs) = pair()?;
     let cgroup = (!plan.cgroup.path.is_empty()).then(|| Cgroup::open(&plan.cgroup.path));
     let membership = match &cgroup {
-        Some(cgroup) => cgroup.create(&plan.cgroup.limits, plan.namespaces.user == Namespace::Host, &plan.devices)?,
+        Some(cgroup) => cgroup.create(&plan.cgroup.limits, confines_devices(plan), &plan.devices)?,
         None => Membership::default(),
     };
     let mut launched = None;
@@ -141,6 +141,12 @@ fn check(plan: &Plan, has_stdio: bool) -> Result<()> {
     }
 }
 
+/// A container in the host's user namespace is kept from devices by its cgroup, unless it has every capability
+/// (`--privileged`).
+fn confines_devices(plan: &Plan) -> bool {
+    plan.namespaces.user == Namespace::Host && plan.process.capabilities.bounding != caps::ALL
+}
+
 fn compile(policy: Option<&SeccompPolicy>) -> Result<Option<Vec<Instruction>>> {
     policy.map(seccomp::compile).transpose()
 }
@@ -173,6 +179,7 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
     let membership = cgroup.as_ref().map_or_else(|| Ok(Membership::default()), Cgroup::membership)?;
     let (ours, theirs) = pair()?;
     let (argv, envp) = child::arrays(&prepared);
+    let has_limits = !process.rlimits.is_empty() || process.oom_score_adj.is_some();
     let user = if target.id_map.is_some() { libc::CLONE_NEWUSER } else { 0 };
     let orders = Orders {
         prepared: &prepared,
@@ -182,6 +189,7 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
         unshare: 0,
         cgroups: &membership.procs,
         new_cgroup_namespace: false,
+        hold: has_limits,
         wait_for_mounts: false,
         hostname: None,
         domainname: None,
@@ -207,9 +215,14 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
     drop(orders);
     drop((theirs, stdio));
     let child = Child { pid, pidfd: child_pidfd, terminal: terminal.map(|t| t.master), cgroup };
-    limits::apply(pid, process)
-        .and_then(|()| executed(ours.as_fd(), &prepared.program))
-        .inspect_err(|_| child.kill())?;
+    let go_on = || {
+        if has_limits {
+            limits::apply(pid, process)?;
+            say(ours.as_fd(), Word::Go, None)?;
+        }
+        executed(ours.as_fd(), &prepared.program)
+    };
+    go_on().inspect_err(|_| child.kill())?;
     Ok(Running { child, status: None })
 }
 

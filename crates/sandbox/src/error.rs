@@ -36,7 +36,7 @@ pub enum SandboxError {
         source: Errno,
     },
     /// The root file system could not be put together.
-    #[error("cannot prepare the root file system: {what} `{path}`")]
+    #[error("cannot prepare the root file system: {what} `{path}`{}", root_hint(what, *source))]
     Root {
         /// What was being done.
         what: &'static str,
@@ -203,6 +203,16 @@ fn mount_hint(kind: &str, source: Errno) -> &'static str {
         Errno::NOENT if kind.starts_with("bind") => "; does the source exist on the host?",
         Errno::INVAL if kind.contains("idmapped") => "; the source's file system may not support id-mapped mounts",
         Errno::PERM => "; the kernel refuses this mount here",
+        _ => "",
+    }
+}
+
+fn root_hint(what: &str, source: Errno) -> &'static str {
+    match source {
+        Errno::INVAL if what.starts_with("map") => {
+            "; its file system does not support id-mapped mounts (ext4, xfs, btrfs and tmpfs do)"
+        }
+        Errno::NOENT => "; it does not exist",
         _ => "",
     }
 }

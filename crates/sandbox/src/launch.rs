@@ -117,6 +117,7 @@ fn orders<'a>(
         unshare: later_flags(plan),
         cgroups: &launch.membership.procs,
         new_cgroup_namespace: plan.namespaces.cgroup == Namespace::New,
+        hold: false,
         wait_for_mounts: true,
         hostname: plan.hostname.as_deref().filter(|_| own_names),
         domainname: plan.domainname.as_deref().filter(|_| own_names),
@@ -227,13 +228,13 @@ fn set_stage(launch: &Launch<'_>, launched: &mut Launched, user_to_join: Option<
     let netns = own("net");
     stage.pivot()?;
     let terminal = stage.take_terminal();
-    drop(stage);
+    let root = stage.into_root();
     enter_namespaces()?;
     launched.netns = Some(netns?);
-    say(launch.sync, Word::Mounted, terminal.as_ref().map(|t| t.slave.as_fd()))?;
+    say(launch.sync, Word::Go, terminal.as_ref().map(|t| t.slave.as_fd()))?;
     launched.terminal = terminal.map(|t| t.master);
     // The child goes on meanwhile: its root is the container's since the pivot.
-    stage::drop_old_root()
+    stage::drop_old_root(root.as_fd())
 }
 
 /// Waits until the child has made its namespaces, or says why it could not.

@@ -18,6 +18,7 @@ mod landlock;
 mod launch;
 mod limits;
 pub mod mapped;
+mod old_kernel;
 pub mod plan;
 pub mod process;
 pub mod seccomp;
@@ -25,6 +26,10 @@ mod stage;
 mod sync;
 mod sys;
 pub mod user;
+
+// Tests share their support with the integration tests, which name this crate.
+#[cfg(test)]
+extern crate self as stockade_sandbox;
 
 pub use container::{Created, ExitStatus, Running, Target, create, exec};
 pub use error::SandboxError;

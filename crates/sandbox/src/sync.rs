@@ -14,13 +14,14 @@ use rustix::net::{
 
 use crate::SandboxError;
 use crate::error::Result;
+use crate::sys::task::duplicate_above_stdio;
 
 /// What the launcher says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Word {
-    /// The mount namespace is complete; with it travels the slave side of the terminal, if there is one.
-    Mounted = b'M',
+    /// Go on: what the child waited for is done (its mounts, its limits). The slave side of a new terminal travels along.
+    Go = b'G',
     /// Run the program.
     Start = b'S',
 }
@@ -124,7 +125,9 @@ impl Report {
 
 /// The two ends: (launcher's, child's).
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    // Above 2, even where the caller has closed its standard streams: the child puts its own there.
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .and_then(|(ours, theirs)| Ok((duplicate_above_stdio(ours)?, duplicate_above_stdio(theirs)?)))
         .map_err(SandboxError::system("make a socket pair"))
 }
 
@@ -205,8 +208,8 @@ mod tests {
         let first = next_report(ours.as_fd()).unwrap().unwrap();
         assert!(matches!(first.into_error("x"), SandboxError::Child { source: Errno::PERM, .. }));
         assert_eq!(next_report(ours.as_fd()).unwrap().unwrap().errno, None);
-        say(ours.as_fd(), Word::Mounted, Some(ours.as_fd())).unwrap();
-        assert!(await_word(theirs.as_fd(), Word::Mounted).unwrap().is_some());
+        say(ours.as_fd(), Word::Go, Some(ours.as_fd())).unwrap();
+        assert!(await_word(theirs.as_fd(), Word::Go).unwrap().is_some());
         say(ours.as_fd(), Word::Start, None).unwrap();
         assert!(await_word(theirs.as_fd(), Word::Start).unwrap().is_none());
         drop(ours);

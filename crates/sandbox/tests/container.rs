@@ -480,3 +480,33 @@ fn twenty_containers_at_once() {
         }
     });
 }
+
+#[test]
+fn further_devices_are_there_and_only_they() {
+    if skip() {
+        return;
+    }
+    let world = World::new();
+    if !std::path::Path::new("/dev/fuse").exists() || !std::path::Path::new("/dev/net/tun").exists() {
+        eprintln!("skipped: needs /dev/fuse and /dev/net/tun");
+        return;
+    }
+    let device = |target: &str| stockade_sandbox::Device {
+        source: "/dev/fuse".into(),
+        target: target.to_owned(),
+        access: "rw".to_owned(),
+    };
+    let script = "for f in /dev/fuse /dev/sub/fuse /srv/fuse; do (: < $f) && echo open; done; \
+                  mknod /tun c 10 200; (: < /tun) || echo no; ls -l /dev/fuse /srv/fuse";
+    let mut plan = world.compat_plan(&["sh", "-c", script]);
+    plan.devices = vec![device("/dev/fuse"), device("/dev/sub/fuse"), device("/srv/fuse")];
+    let text = output_of(&plan);
+    assert_eq!(text.matches("open\n").count(), 3, "{text}");
+    assert!(text.contains("no\n"), "tun was not given: {text}");
+    assert_eq!(text.matches("10, 229").count(), 2, "{text}");
+    let mut plan = world.plan(&["sh", "-c", "for f in /dev/fuse /srv/fuse; do (: < $f) && echo open; done"]);
+    plan.devices = vec![device("/dev/fuse"), device("/srv/fuse")];
+    assert_eq!(output_of(&plan), "open\nopen\n");
+    plan.devices = vec![stockade_sandbox::Device { source: "/etc/passwd".into(), ..device("/dev/x") }];
+    assert!(matches!(run(&plan), Err(SandboxError::Target { .. })));
+}

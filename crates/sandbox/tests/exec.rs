@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
 use stockade_sandbox::{
-    Capabilities, CapabilitySets, Created, IdMap, Plan, Process, Running, SandboxError, Target, caps, create, exec,
-    process as processes, seccomp,
+    Capabilities, CapabilitySets, Created, IdMap, Plan, Process, Rlimit, Running, SandboxError, Target, caps, create,
+    exec, process as processes, seccomp,
 };
 use support::{BASE_ID, World, chain, pipes, process, read_all, skip};
 
@@ -235,4 +235,38 @@ fn pipes_can_be_opened_again_by_an_ordinary_user() {
     plan.process.gid = 1000;
     plan.process.capabilities = CapabilitySets::for_user(Capabilities::NONE, 1000);
     assert_eq!(support::output_of(&plan), "out\nerr\n");
+}
+
+#[test]
+fn limits_hold_before_the_program_runs() {
+    if skip() {
+        return;
+    }
+    let world = World::new();
+    let main = started(&world.plan(&["sleep", "100"]));
+    let mut process = process(&["sh", "-c", "ulimit -n; cat /proc/self/oom_score_adj"]);
+    process.rlimits = vec![Rlimit { name: "nofile".to_owned(), soft: 77, hard: 77 }];
+    process.oom_score_adj = Some(321);
+    process.uid = 1000;
+    process.capabilities = CapabilitySets::for_user(Capabilities::NONE, 1000);
+    assert_eq!(output(&target(&world, main.pid()), &process), (0, "77\n321\n".to_owned()));
+}
+
+/// CVE-2024-21626, with `exec`.
+#[test]
+fn the_working_directory_cannot_be_a_descriptor_of_ours() {
+    if skip() {
+        return;
+    }
+    let world = World::new();
+    let main = started(&world.plan(&["sleep", "100"]));
+    let directory = std::fs::File::open("/").unwrap();
+    for n in 3..40 {
+        let mut process = process(&["ls", "-l", "."]);
+        process.cwd = format!("/proc/self/fd/{n}");
+        let (stdio, _output) = pipes();
+        let error = exec(&target(&world, main.pid()), &process, Some(stdio)).unwrap_err();
+        assert!(error.to_string().contains("working directory"), "{}", chain(&error));
+    }
+    drop(directory);
 }

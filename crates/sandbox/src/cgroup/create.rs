@@ -38,7 +38,8 @@ impl Cgroup {
     fn make(&self, limits: &Limits, confine_devices: bool, extra: &[Device]) -> Result<Membership> {
         let mut dirs = Vec::new();
         for hierarchy in self.layout.hierarchies() {
-            dirs.push(if is_used(hierarchy, limits, confine_devices) { Some(self.make_in(hierarchy)?) } else { None });
+            let used = is_used(hierarchy, limits, confine_devices, self.layout.unified.is_some());
+            dirs.push(if used { Some(self.make_in(hierarchy)?) } else { None });
         }
         // Nobody can have asked before: the group is new. If somebody has, what was found then stands.
         let _ = self.dirs.set(dirs.into());
@@ -129,15 +130,15 @@ impl Cgroup {
 }
 
 /// Whether a new group is made in the hierarchy. A v1 hierarchy costs a migration of the new process, so those that serve
-/// neither a limit nor `stats` are left out.
-fn is_used(hierarchy: &Hierarchy, limits: &Limits, confine_devices: bool) -> bool {
+/// neither a limit nor `stats` are left out. Devices are confined by a program on the v2 group where there is one.
+fn is_used(hierarchy: &Hierarchy, limits: &Limits, confine_devices: bool, has_unified: bool) -> bool {
     let has = |controller| hierarchy.has(controller);
     hierarchy.controllers.is_empty()
         || has("memory")
         || has("pids")
         || has("freezer")
         || (has("cpu") && (limits.cpu_millis.is_some() || limits.cpu_shares.is_some()))
-        || (has("devices") && confine_devices)
+        || (has("devices") && confine_devices && !has_unified)
 }
 
 fn first_file(controller: &str) -> &'static str {

@@ -1,47 +1,187 @@
 //! Which device nodes a container without a user namespace of its own may use.
 //!
 //! In a user namespace this is not needed: no node can be made there, and everything but our /dev is mounted nodev.
+//! Otherwise a BPF program on the v2 group decides (it needs no controller, so hybrid machines have it too), or the v1
+//! `devices` controller. A machine with neither cannot confine devices, and such a container is refused there.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, major, minor, stat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, major, minor, openat, stat};
+use rustix::io::Errno;
 
 use super::{Cgroup, failed, write};
 use crate::error::Result;
+use crate::sys::bpf::{Instruction, attach_device_filter};
 use crate::{Device, SandboxError};
 
-/// The standard nodes, terminals, and making nodes without being able to open them (docker's default).
-const STANDARD: [&str; 11] = [
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:1 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-];
+const MAKE: u8 = 1;
+const READ: u8 = 2;
+const WRITE: u8 = 4;
+const ALL: u8 = MAKE | READ | WRITE;
 
-/// Allows the standard devices and `extra` only. A machine with nothing but cgroup v2 would need a BPF program for
-/// this: see [`super`]'s notes; there the capability to make nodes must be withheld instead.
-pub(super) fn confine(group: &Cgroup, extra: &[Device]) -> Result<()> {
-    let Some((dir, false)) = group.with_controller("devices") else { return Ok(()) };
-    let set = |file: &str, rule: &str| {
-        let path = dir.join(file);
-        write(&path, rule).map_err(failed("set a device rule", &path))
-    };
-    set("devices.deny", "a")?;
-    STANDARD.iter().try_for_each(|rule| set("devices.allow", rule))?;
-    extra.iter().try_for_each(|device| set("devices.allow", &rule(device)?))
+/// Something allowed. `None` stands for any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rule {
+    block: bool,
+    major: Option<u32>,
+    minor: Option<u32>,
+    access: u8,
 }
 
-fn rule(device: &Device) -> Result<String> {
+const fn character(major: u32, minor: Option<u32>) -> Rule {
+    Rule { block: false, major: Some(major), minor, access: ALL }
+}
+
+/// The standard nodes and terminals; and making any node, without being able to open it (docker's default).
+const STANDARD: [Rule; 11] = [
+    character(1, Some(3)),
+    character(1, Some(5)),
+    character(1, Some(7)),
+    character(1, Some(8)),
+    character(1, Some(9)),
+    character(5, Some(0)),
+    character(5, Some(1)),
+    character(5, Some(2)),
+    character(136, None),
+    Rule { block: false, major: None, minor: None, access: MAKE },
+    Rule { block: true, major: None, minor: None, access: MAKE },
+];
+
+/// Allows the standard devices and `extra` only.
+pub(super) fn confine(group: &Cgroup, extra: &[Device]) -> Result<()> {
+    let mut rules = STANDARD.to_vec();
+    for device in extra {
+        rules.push(rule(device)?);
+    }
+    if let Some(dir) = group.unified() {
+        let attached = openat(CWD, &dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|fd| attach_device_filter(fd.as_fd(), &program(&rules)));
+        match (attached, group.with_controller("devices")) {
+            (Ok(()), _) => return Ok(()),
+            // Without cgroup BPF in the kernel the old controller may be there.
+            (Err(_), Some(_)) => {}
+            (Err(e), None) => return Err(failed("confine devices", &dir)(e)),
+        }
+    }
+    let Some((dir, _)) = group.with_controller("devices") else {
+        return Err(SandboxError::NoController { controller: "devices", limit: "access to devices" });
+    };
+    let set = |file: &str, value: &str| {
+        let path = dir.join(file);
+        write(&path, value).map_err(failed("set a device rule", &path))
+    };
+    set("devices.deny", "a")?;
+    rules.iter().try_for_each(|rule| set("devices.allow", &line(rule)))
+}
+
+fn rule(device: &Device) -> Result<Rule> {
     let facts = stat(&device.source).map_err(SandboxError::path("look at the device", Path::new(&device.source)))?;
-    let kind = if FileType::from_raw_mode(facts.st_mode) == FileType::BlockDevice { 'b' } else { 'c' };
-    let access: String = device.access.chars().filter(|c| "rwm".contains(*c)).collect();
-    let access = if access.is_empty() { "rwm" } else { &access };
-    Ok(format!("{kind} {}:{} {access}", major(facts.st_rdev), minor(facts.st_rdev)))
+    let block = match FileType::from_raw_mode(facts.st_mode) {
+        FileType::BlockDevice => true,
+        FileType::CharacterDevice => false,
+        _ => return Err(SandboxError::path("use as a device", Path::new(&device.source))(Errno::NODEV)),
+    };
+    let named = device.access.chars().fold(0, |bits, c| {
+        bits | match c {
+            'r' => READ,
+            'w' => WRITE,
+            'm' => MAKE,
+            _ => 0,
+        }
+    });
+    let access = if named == 0 { ALL } else { named };
+    Ok(Rule { block, major: Some(major(facts.st_rdev)), minor: Some(minor(facts.st_rdev)), access })
+}
+
+/// In the words of the v1 controller: `c 1:3 rwm`.
+fn line(rule: &Rule) -> String {
+    let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
+    let access: String =
+        [(READ, 'r'), (WRITE, 'w'), (MAKE, 'm')].iter().filter(|(b, _)| rule.access & b != 0).map(|(_, c)| c).collect();
+    let kind = if rule.block { 'b' } else { 'c' };
+    format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor))
+}
+
+/// A program that allows what a rule allows. Context (`struct bpf_cgroup_dev_ctx`, register 1): access in the high and
+/// kind in the low half of the first word, then major and minor. Each rule falls through to the next.
+fn program(rules: &[Rule]) -> Vec<Instruction> {
+    const KIND: u8 = 2;
+    const ACCESS: u8 = 3;
+    const MAJOR: u8 = 4;
+    const MINOR: u8 = 5;
+    const SCRATCH: u8 = 6;
+    let load = |register: u8, offset: i16| op(0x61, register | 1 << 4, offset, 0);
+    let mut code = vec![
+        load(KIND, 0),
+        load(ACCESS, 0),
+        load(MAJOR, 4),
+        load(MINOR, 8),
+        // kind &= 0xffff; access >>= 16, in 32 bits.
+        op(0x54, KIND, 0, 0xffff),
+        op(0x74, ACCESS, 0, 16),
+    ];
+    for rule in rules {
+        // (register, value): all must be equal; and no access beyond the rule's.
+        let mut tests = vec![(KIND, if rule.block { 1 } else { 2 })];
+        tests.extend(rule.major.map(|n| (MAJOR, n as i32)));
+        tests.extend(rule.minor.map(|n| (MINOR, n as i32)));
+        // Left after each equality test: the others, three for the access, two for the answer.
+        let total = tests.len() as i16;
+        for (at, (register, value)) in tests.into_iter().enumerate() {
+            code.push(op(0x56, register, total - at as i16 - 1 + 5, value));
+        }
+        code.push(op(0xbc, SCRATCH | ACCESS << 4, 0, 0));
+        code.push(op(0x54, SCRATCH, 0, i32::from(ALL & !rule.access)));
+        code.push(op(0x56, SCRATCH, 2, 0));
+        code.extend(answer(1));
+    }
+    code.extend(answer(0));
+    code
+}
+
+fn answer(value: i32) -> [Instruction; 2] {
+    [op(0xb7, 0, 0, value), op(0x95, 0, 0, 0)]
+}
+
+const fn op(code: u8, registers: u8, offset: i16, immediate: i32) -> Instruction {
+    Instruction { code, registers, offset, immediate }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_read_as_the_v1_controller_writes_them() {
+        assert_eq!(line(&STANDARD[0]), "c 1:3 rwm");
+        assert_eq!(line(&STANDARD[8]), "c 136:* rwm");
+        assert_eq!(line(&STANDARD[10]), "b *:* m");
+    }
+
+    #[test]
+    fn jumps_of_a_rule_end_at_the_next_rule() {
+        let rules = [character(1, Some(3)), character(136, None)];
+        let code = program(&rules);
+        let starts: Vec<usize> =
+            (0..code.len()).filter(|at| code[*at].code == 0x56 && code[*at].registers == 2).collect();
+        assert_eq!(starts.len(), 2);
+        for (at, i) in code.iter().enumerate().filter(|(_, i)| i.code == 0x56) {
+            let target = at + 1 + i.offset as usize;
+            let next = if at < starts[1] { starts[1] } else { code.len() - 2 };
+            assert_eq!(target, next);
+        }
+    }
+
+    #[test]
+    fn extra_devices_are_what_the_host_says_they_are() {
+        let device = |source: &str, access: &str| Device {
+            source: source.into(),
+            target: "/dev/x".to_owned(),
+            access: access.to_owned(),
+        };
+        let rule = rule(&device("/dev/zero", "r")).unwrap();
+        assert_eq!(rule, Rule { block: false, major: Some(1), minor: Some(5), access: READ });
+        assert!(super::rule(&device("/etc/passwd", "rwm")).is_err());
+    }
 }

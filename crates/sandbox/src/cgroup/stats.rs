@@ -106,5 +106,5 @@ fn text(dir: &Path, file: &str) -> Option<String> {
 
 /// The number in a file; `max` is none.
 fn number(dir: &Path, file: &str) -> Option<u64> {
-    text(&dir, file)?.trim().parse().ok()
+    text(dir, file)?.trim().parse().ok()
 }

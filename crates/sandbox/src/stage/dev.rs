@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, makedev, mkdirat, mknodat, openat2, stat, symlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, makedev, mkdirat, mknodat, openat2, stat,
+    symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
@@ -97,23 +98,52 @@ impl Stage<'_> {
             let why = format!("`{}` is not a device; use a volume for files", device.source.display());
             return Err(SandboxError::Target { target: device.target.clone(), why });
         }
-        let start = self.start(&device.target);
-        if start.anchored && normal(&device.target).starts_with("/dev/") {
-            let (parent, name) = device.target.rsplit_once('/').unwrap_or(("", &device.target));
-            let parent = if start.rest.contains('/') {
-                self.place(parent, Want::Directory, Links::None)?
-            } else {
-                start.base.try_clone_to_owned().map_err(|e| error(crate::error::errno(&e)))?
-            };
-            return match mknodat(&parent, name, kind, Mode::from_raw_mode(facts.st_mode), facts.st_rdev) {
-                Ok(()) | Err(Errno::EXIST) => Ok(()),
-                Err(e) => Err(error(e)),
-            };
+        let node = Node { kind, mode: Mode::from_raw_mode(facts.st_mode), number: facts.st_rdev };
+        if normal(&device.target).starts_with("/dev/") && self.start(&device.target).anchored {
+            return self.node(device, &node);
         }
-        let path = host_path(&device.source).ok_or(Errno::INVAL).map_err(error)?;
-        let tree = mount::clone_host_tree(&path, false).map_err(error)?;
         let place = self.place(&device.target, Want::File, Links::Inside)?;
-        mount::attach(tree.as_fd(), place.as_fd(), c"").map_err(error)
+        let attached = match self.anchors.iter().find(|a| a.path == "/dev") {
+            Some(dev) => node.attach(dev.root.as_fd(), place.as_fd()),
+            None => host_path(&device.source)
+                .ok_or(Errno::INVAL)
+                .and_then(|path| mount::clone_host_tree(&path, false))
+                .and_then(|tree| mount::attach(tree.as_fd(), place.as_fd(), c"")),
+        };
+        attached.map_err(error)
+    }
+
+    /// Makes the node in our own /dev.
+    fn node(&self, device: &Device, node: &Node) -> Result<()> {
+        let (parent, name) = device.target.rsplit_once('/').unwrap_or(("", &device.target));
+        let parent = self.place(parent, Want::Directory, Links::None)?;
+        match mknodat(&parent, name, node.kind, node.mode, node.number) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(source) => Err(SandboxError::Mount {
+                kind: format!("device {}", device.source.display()),
+                target: device.target.clone(),
+                source,
+            }),
+        }
+    }
+}
+
+/// A device node to make.
+struct Node {
+    kind: FileType,
+    mode: Mode,
+    number: u64,
+}
+
+impl Node {
+    /// Mounts the node at `place`, outside /dev. It is made on the tmpfs `dev`, where the container's root can own it (a
+    /// bind of the host's node would belong to the host's root), and loses its name there.
+    fn attach(&self, dev: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
+        const NAME: &std::ffi::CStr = c".device";
+        mknodat(dev, NAME, self.kind, self.mode, self.number)?;
+        let attached = mount::clone_tree(dev, NAME, false).and_then(|tree| mount::attach(tree.as_fd(), place, c""));
+        unlinkat(dev, NAME, AtFlags::empty())?;
+        attached
     }
 }
 
@@ -142,6 +172,7 @@ fn open_terminal(dev: BorrowedFd<'_>, size: Winsize, owner: Option<u32>) -> Resu
 pub(crate) fn prepare_terminal(master: OwnedFd, size: Winsize, owner: Option<u32>) -> Result<Terminal, Errno> {
     unlockpt(&master)?;
     let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let slave = crate::sys::task::duplicate_above_stdio(slave)?;
     tcsetwinsize(&master, size)?;
     if let Some(uid) = owner {
         fchown(&slave, Some(Uid::from_raw(uid)), None::<Gid>)?;

@@ -9,7 +9,7 @@ use super::target::{self, Links, Want};
 use super::{Anchor, Stage, fd_path};
 use crate::error::Result;
 use crate::sys::{clone, task};
-use crate::{Mount, Namespace, SandboxError};
+use crate::{Mount, Namespace, SandboxError, old_kernel};
 
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
@@ -34,6 +34,7 @@ impl Stage<'_> {
             Some(pidns) => {
                 let with = format!("pidns=/proc/self/fd/{}", pidns.as_raw_fd());
                 let named = options.iter().cloned().chain([with]).collect::<Vec<_>>().join(",");
+                let named = if old_kernel::pretended() { "no-such-option".to_owned() } else { named };
                 match self.mount_on(mount, &place, "proc", "proc", &named) {
                     Ok(()) => {}
                     // Kernels before 6.17 show the pid namespace of whoever mounts, and only that.

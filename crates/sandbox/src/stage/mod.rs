@@ -21,6 +21,7 @@ mod target;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::io::Errno;
 
 pub(crate) use dev::{Terminal, terminal_in};
@@ -111,6 +112,11 @@ impl<'a> Stage<'a> {
     pub(crate) fn pivot(&self) -> Result<()> {
         rustix::process::fchdir(&self.root).map_err(SandboxError::system("enter the container's root"))?;
         rustix::process::pivot_root(c".", c".").map_err(SandboxError::system("pivot into the container's root"))
+    }
+
+    /// Gives the root directory's descriptor up, for [`drop_old_root`].
+    pub(crate) fn into_root(self) -> OwnedFd {
+        self.root
     }
 
     /// The terminal made with /dev.
@@ -221,11 +227,31 @@ pub(crate) fn cut_propagation() -> Result<()> {
         .map_err(SandboxError::system("make the mount namespace private"))
 }
 
-/// Unmounts everything that was the host's. The working directory must still be where [`Stage::pivot`] left it.
-pub(crate) fn drop_old_root() -> Result<()> {
-    rustix::mount::unmount(c".", rustix::mount::UnmountFlags::DETACH)
-        .map_err(SandboxError::system("unmount the host's root from the container"))
+/// Unmounts everything that was the host's, and makes sure of it: whatever had been mounted over the host's own root
+/// directory would otherwise be left in the container with all of the host below it. `root` is the container's root;
+/// the working directory must still be where [`Stage::pivot`] left it.
+pub(crate) fn drop_old_root(root: BorrowedFd<'_>) -> Result<()> {
+    let error = SandboxError::system("unmount the host's root from the container");
+    let mount_of = |dir: BorrowedFd<'_>, path: &CStr| {
+        let facts = statx(dir, path, AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        Ok(facts.stx_mnt_id)
+    };
+    let unmount = || {
+        let own = mount_of(root, c"")?;
+        for _ in 0..MAX_STACKED_ROOTS {
+            rustix::mount::unmount(c".", rustix::mount::UnmountFlags::DETACH)?;
+            // `/..` is what is on top of the root directory.
+            if mount_of(rustix::fs::CWD, c"/..")? == own {
+                return Ok(());
+            }
+        }
+        Err(Errno::BUSY)
+    };
+    unmount().map_err(error)
 }
+
+/// More mounts than this over one another on the host's root directory are a mistake somewhere.
+const MAX_STACKED_ROOTS: usize = 32;
 
 /// `/proc/self/fd/N` or `/proc/self/fd/N/name`: the kernel goes to the descriptor's own place, whatever is named how.
 fn fd_path(fd: BorrowedFd<'_>, name: &str) -> CString {

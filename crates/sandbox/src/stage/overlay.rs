@@ -18,6 +18,7 @@ use rustix::mount::{
 use super::root::{clone_mapped, failed};
 use crate::SandboxError;
 use crate::error::Result;
+use crate::old_kernel;
 use crate::sys::mount::{self, Change, attr};
 
 /// overlayfs takes at most this many lower layers (`OVL_MAX_STACK`).
@@ -50,7 +51,8 @@ pub(super) fn open(layers: &Layers<'_>, userns: Option<BorrowedFd<'_>>, attribut
         Some(userns) => open_mapped(layers, userns)?,
         None => open_plain(layers)?,
     };
-    match join(&opened, layers.volatile, attributes) {
+    let joined = if old_kernel::pretended() { Err(Errno::INVAL) } else { join(&opened, layers.volatile, attributes) };
+    match joined {
         // Kernels before 6.13 know no layers by descriptor, before 6.15 none on detached mounts.
         Err(Errno::INVAL) => join_by_path(&opened, layers.volatile, attributes),
         other => other,
@@ -158,7 +160,10 @@ fn join_by_path(opened: &Opened, volatile: bool, attributes: u64) -> Result<Owne
     // `/..` is what is on top of the root directory; the root itself stays what it was.
     let top = openat(CWD, c"/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let tree = mount::clone_tree(top.as_fd(), c"", false)?;
-    rustix::mount::unmount(c"/..", rustix::mount::UnmountFlags::DETACH)?;
+    // The joined root and the layers' mounts: overlayfs has copies of its own.
+    for _ in 0..=opened.mounts.len() {
+        rustix::mount::unmount(c"/..", rustix::mount::UnmountFlags::DETACH)?;
+    }
     mount::set_attributes(tree.as_fd(), Change { set: attributes & !attr::IDMAP, ..Change::default() })?;
     Ok(tree)
 }

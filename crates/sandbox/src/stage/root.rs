@@ -25,8 +25,8 @@ pub(crate) fn open(plan: &Plan, userns: Option<BorrowedFd<'_>>) -> Result<OwnedF
     }
     match &plan.root {
         Root::Dir { path, .. } => {
-            let tree = clone_mapped(path, userns, attributes).map_err(failed("bind", path))?;
-            Ok(tree)
+            let what = if userns.is_some() { "map the ids of" } else { "bind" };
+            clone_mapped(path, userns, attributes).map_err(failed(what, path))
         }
         Root::Overlay { lower, upper, work, volatile, .. } => {
             let layers = overlay::Layers { lower, upper, work, volatile: *volatile };

@@ -4,6 +4,7 @@
 //! kernel's answer as [`Errno`]. Nothing allocates unless it says so: much of it runs in a child between clone and
 //! exec, where another thread of the parent may have held the allocator's lock at the moment of the clone.
 
+pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod cred;
 pub(crate) mod memory;
