@@ -17,10 +17,11 @@ use crate::{Outcome, output};
 
 /// Arguments of `stockade scan`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Targets without a prefix: an image of the store, else an archive or a directory.\n\
+#[command(after_help = "Targets without a prefix: an image of the store, else a path, told by its content.\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings over --fail-on, 4 something is not known (--strict), or N of --exit-code.")]
 pub struct Args {
-    /// An image, or a path: `image:NAME`, `docker-archive:FILE`, `oci:DIR|TAR`, `dir:ROOT` (a root directory), `fs:DIR` (a source tree)
+    /// An image or a path, also with a prefix: `image:NAME`, `docker-archive:FILE`, `oci:DIR|TAR`, `dir:ROOT` (a root
+    /// directory), `fs:DIR` (a source tree), `sbom:FILE` (CycloneDX, SPDX), `file:FILE` (a jar, a binary, a lock file)
     #[arg(value_name = "TARGET", required_unless_present = "rootfs")]
     target: Option<String>,
     /// Scan this root directory

@@ -8,13 +8,16 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::io::Read as _;
 use std::path::Path;
 
 use stockade_advisory::matching::MatchOptions;
 use stockade_advisory::report::{LayerOrigin, ScanReport, Target, assemble};
 use stockade_advisory::{AdvisoryError, Database};
 use stockade_image::{Image, Store};
-use stockade_inventory::{Inventory, Options, scan_dir, scan_layers, scan_source};
+use stockade_inventory::{
+    Inventory, MAX_SBOM_BYTES, Options, read_sbom, scan_dir, scan_file, scan_layers, scan_source,
+};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -86,6 +89,8 @@ pub fn list(context: &Context, spec: &Spec) -> Result<Listing, Failure> {
             return list_image(context, &store, &image, name);
         }
         Spec::Archive(path) => return list_archive(context, path),
+        Spec::Sbom(path) => ("sbom", path, sbom(path)?),
+        Spec::File(path) => ("file", path, scan_file(path, &inventory_options)?),
         Spec::Root(path) => ("dir", path, scan_dir(path, &inventory_options)?),
         Spec::Source(path) => ("fs", path, scan_source(path, &inventory_options)?),
     };
@@ -105,6 +110,14 @@ fn list_image(context: &Context, store: &Store, image: &Image, name: &str) -> Re
         ..Target::default()
     };
     Ok(Listing { target, inventory, layers: layers::origins(&image.config) })
+}
+
+fn sbom(path: &Path) -> Result<Inventory, Failure> {
+    let failed = |e: std::io::Error| Failure::new(format!("cannot read `{}`: {e}", path.display()));
+    let mut bytes = Vec::new();
+    // One byte over the limit is enough for the reader to refuse it.
+    std::fs::File::open(path).map_err(failed)?.take(MAX_SBOM_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(read_sbom(&bytes, &path.display().to_string())?)
 }
 
 fn list_archive(context: &Context, path: &Path) -> Result<Listing, Failure> {

@@ -13,6 +13,10 @@ pub enum Target {
     Image(String),
     /// An image in an archive (docker's or OCI's) or an OCI layout directory.
     Archive(PathBuf),
+    /// A bill of materials: CycloneDX or SPDX.
+    Sbom(PathBuf),
+    /// One file: a jar, a binary, a lock file.
+    File(PathBuf),
     /// A root directory.
     Root(PathBuf),
     /// A source tree: lock files.
@@ -43,6 +47,8 @@ fn prefixed(text: &str) -> Option<Target> {
         "image" => Target::Image(rest.to_owned()),
         "dir" | "rootfs" => Target::Root(rest.into()),
         "fs" => Target::Source(rest.into()),
+        "sbom" => Target::Sbom(rest.into()),
+        "file" => Target::File(rest.into()),
         "docker-archive" | "oci" | "oci-archive" | "oci-dir" => Target::Archive(rest.into()),
         _ => return None,
     })
@@ -50,13 +56,38 @@ fn prefixed(text: &str) -> Option<Target> {
 
 /// Tells a root directory from a source tree by what every root has, and a layout and an archive from both.
 fn by_content(path: &Path) -> Target {
-    if path.is_file() || path.join("oci-layout").is_file() {
+    if path.is_file() {
+        return file_by_content(path);
+    }
+    if path.join("oci-layout").is_file() {
         return Target::Archive(path.to_owned());
     }
     let has = |name: &str| path.join(name).symlink_metadata().is_ok();
     let root =
         ["etc/os-release", "usr/lib/os-release", "var/lib/dpkg", "lib/apk/db", "var/lib/rpm", "usr/lib/sysimage/rpm"];
     if root.into_iter().any(has) { Target::Root(path.to_owned()) } else { Target::Source(path.to_owned()) }
+}
+
+/// Tells archives and bills of materials from other files by how they begin.
+fn file_by_content(path: &Path) -> Target {
+    use std::io::Read as _;
+    let mut head = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        // A file that cannot be read fails later, with its name.
+        let _ = file.take(4096).read_to_end(&mut head);
+    }
+    let tar = head.get(257..262) == Some(b"ustar");
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let packed_tar = [".tar", ".tar.gz", ".tgz", ".tar.zst"].into_iter().any(|end| name.ends_with(end));
+    let text = String::from_utf8_lossy(&head);
+    let marks = ["\"bomFormat\"", "\"spdxVersion\"", "SPDXVersion:", "spdx.org", "cyclonedx.org/schema/bom"];
+    if tar || packed_tar {
+        Target::Archive(path.to_owned())
+    } else if marks.into_iter().any(|mark| text.contains(mark)) {
+        Target::Sbom(path.to_owned())
+    } else {
+        Target::File(path.to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +108,17 @@ mod tests {
     fn a_root_is_told_from_a_source_tree() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(by_content(dir.path()), Target::Source(dir.path().to_owned()));
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            (by_content(&path), path)
+        };
+        let (target, path) = file("a.json", "{\"bomFormat\": \"CycloneDX\"}");
+        assert_eq!(target, Target::Sbom(path));
+        let (target, path) = file("a.tar", "");
+        assert_eq!(target, Target::Archive(path));
+        let (target, path) = file("a.jar", "PK");
+        assert_eq!(target, Target::File(path));
         std::fs::create_dir_all(dir.path().join("var/lib/dpkg")).unwrap();
         assert_eq!(by_content(dir.path()), Target::Root(dir.path().to_owned()));
     }

@@ -1,0 +1,84 @@
+//! `stockade sbom`: what is inside, as a bill of materials.
+
+use std::path::PathBuf;
+
+use stockade_inventory::{Inventory, SbomInfo, write_cyclonedx, write_spdx};
+
+use crate::Outcome;
+use crate::context::Context;
+use crate::failure::Exit;
+use crate::output::{self, Table, warn};
+use crate::scanner::{self, Spec};
+
+/// Arguments of `stockade sbom`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An image or a path, as `stockade scan` takes it
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// The format
+    #[arg(short, long, value_enum, default_value_t = Format::Cyclonedx)]
+    format: Format,
+    /// Write to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// CycloneDX 1.6, JSON
+    Cyclonedx,
+    /// SPDX 2.3, JSON
+    Spdx,
+    /// For people
+    Table,
+    /// The inventory as it is
+    Json,
+}
+
+/// Lists and writes.
+pub fn run(args: Args, context: &Context) -> Outcome {
+    let listing = scanner::list(context, &Spec::parse(context, &args.target))?;
+    let info = SbomInfo {
+        name: listing.target.name.clone(),
+        version: listing.target.digest.clone().unwrap_or_default(),
+        created: String::new(),
+    };
+    let mut bytes = Vec::new();
+    match args.format {
+        Format::Cyclonedx => write_cyclonedx(&listing.inventory, &info, &mut bytes)?,
+        Format::Spdx => write_spdx(&listing.inventory, &info, &mut bytes)?,
+        Format::Table => bytes = table(&listing.inventory).into_bytes(),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut bytes, &listing.inventory)?;
+            bytes.push(b'\n');
+        }
+    }
+    match &args.output {
+        Some(path) => stockade_durable::write(path, &bytes, 0o644)?,
+        None => output::to_stdout(&String::from_utf8_lossy(&bytes))?,
+    }
+    say_unknown(&listing.inventory);
+    Ok(Exit::DONE)
+}
+
+/// A list that is not whole must not look whole.
+fn say_unknown(inventory: &Inventory) {
+    const SHOWN: usize = 5;
+    for unknown in inventory.unknown.iter().take(SHOWN) {
+        let place = if unknown.path.is_empty() { String::new() } else { format!("{}: ", unknown.path) };
+        warn(&output::printable(&format!("{place}{}", unknown.why)));
+    }
+    if let Some(more) = inventory.unknown.len().checked_sub(SHOWN).filter(|m| *m > 0) {
+        warn(&format!("and {more} more things could not be read or decided"));
+    }
+}
+
+fn table(inventory: &Inventory) -> String {
+    let mut table = Table::new(["NAME", "VERSION", "TYPE", "LICENCES", "FILE"]).shrink(4);
+    for p in &inventory.packages {
+        let version = if p.version.is_empty() { "-" } else { &p.version };
+        table.row([p.name.as_str(), version, p.kind.purl_type(), &p.licenses.join(", "), &p.path]);
+    }
+    table.render(output::terminal_width())
+}
