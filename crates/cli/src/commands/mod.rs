@@ -108,6 +108,8 @@ commands! {
     Db = db,
     /// Say why a vulnerability was found in a target, or not
     Explain = explain,
+    /// List what is inside an image, a directory or an archive as a bill of materials
+    Sbom = sbom,
     /// Find known vulnerabilities in an image, a directory or an archive
     Scan = scan,
     /// Check Dockerfiles for what is unwise, and mend it
