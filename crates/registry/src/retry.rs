@@ -64,7 +64,7 @@ mod tests {
         let seconds = |text| retry_after(text, now).map(|d| d.as_secs());
         assert_eq!(seconds(" 120 "), Some(120));
         assert_eq!(seconds("Fri, 31 Dec 1999 23:59:59 GMT"), Some(59));
-        assert_eq!(seconds("Fri, 31 Dec 1998 23:59:59 GMT"), Some(0));
+        assert_eq!(seconds("Thu, 31 Dec 1998 23:59:59 GMT"), Some(0));
         assert_eq!(seconds("soon"), None);
         assert_eq!(seconds("-1"), None);
     }
