@@ -314,6 +314,30 @@ fn old_docker_archives_with_linked_layers_load() {
     assert_clean(&store);
 }
 
+/// Two images with one layer, in a store that has the layer from another blob.
+#[test]
+fn a_layer_that_two_images_of_an_archive_share_is_loaded_once() {
+    let dir = scratch();
+    let tar = Tar::new().file("f", b"shared").end();
+    let (mut archives, from) = (Vec::new(), Store::open(&dir.path().join("from")).unwrap());
+    let layer = from.layer_from_tar(tar.as_slice()).unwrap();
+    commit(&from, std::slice::from_ref(&layer), &["one"]);
+    let mut config = config();
+    config.author = Some("two".into());
+    from.commit(config, &[layer], &[name("two")], &BTreeMap::new()).unwrap();
+    for format in [Format::Docker, Format::Oci] {
+        let mut archive = Vec::new();
+        from.save(&["one".into(), "two".into()], format, &mut archive).unwrap();
+        archives.push(archive);
+    }
+    let to = Store::open(&dir.path().join("to")).unwrap();
+    to.layer_from_tar(gzip(&tar).as_slice()).unwrap();
+    for archive in archives {
+        assert_eq!(to.load(archive.as_slice()).unwrap().len(), 2);
+        assert_clean(&to);
+    }
+}
+
 #[test]
 fn what_is_no_image_archive_says_what_it_is() {
     let dir = scratch();

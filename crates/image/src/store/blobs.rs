@@ -56,9 +56,8 @@ impl Store {
     /// Moves a finished, synced file to its place. The directory is synced by whoever makes an image refer to it.
     pub(super) fn publish_blob(&self, gc: &Shared, staged: &StagedFile, digest: &Digest) -> Result<()> {
         self.session()?.pin(gc, [*digest])?;
-        let path = self.blob_path(digest);
         // Whatever was there has the same content, or is damaged.
-        fs::rename(&staged.path, &path).map_err(ImageError::on("write", &path))
+        staged.publish(self.blob_path(digest))
     }
 
     /// Opens a blob. Its bytes are not verified.

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -170,6 +170,8 @@ impl Drop for Staging {
 pub(crate) struct StagedFile {
     pub path: PathBuf,
     pub file: File,
+    /// Where it was moved to. Several images of one archive may have the same file.
+    published: OnceLock<PathBuf>,
     // Keeps the sweeper away.
     _session: Arc<Session>,
 }
@@ -184,12 +186,22 @@ impl StagedFile {
             .mode(0o600)
             .open(&path)
             .map_err(ImageError::on("create", &path))?;
-        Ok(StagedFile { path, file, _session: session })
+        Ok(StagedFile { path, file, published: OnceLock::new(), _session: session })
     }
 
     /// Reads the file from its beginning, with a position of its own.
     pub fn reader(&self) -> Result<File> {
-        File::open(&self.path).map_err(ImageError::on("open", &self.path))
+        let path = self.published.get().unwrap_or(&self.path);
+        File::open(path).map_err(ImageError::on("open", path))
+    }
+
+    /// Moves the file to its place, over whatever is there. A second time nothing happens.
+    pub fn publish(&self, place: PathBuf) -> Result<()> {
+        if self.published.get().is_none() {
+            fs::rename(&self.path, &place).map_err(ImageError::on("write", &place))?;
+            let _ = self.published.set(place);
+        }
+        Ok(())
     }
 
     /// A second handle for a thread that writes.
