@@ -235,7 +235,7 @@ fn restrict(orders: &Orders<'_>) -> Result<(), Failure> {
         cred::no_new_privileges().map_err(at(Step::NoNewPrivileges))?;
     }
     if let Some(ruleset) = orders.landlock {
-        cred::landlock_restrict(ruleset).map_err(at(Step::Landlock))?;
+        crate::landlock::enter(ruleset).map_err(at(Step::Landlock))?;
     }
     Ok(())
 }

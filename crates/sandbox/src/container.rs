@@ -78,7 +78,8 @@ pub fn create(plan: &Plan, stdio: Option<Stdio>) -> Result<Created> {
     check(plan, stdio.is_some())?;
     let prepared = Prepared::new(&plan.id, &plan.process)?;
     let filter = compile(plan.seccomp.as_ref())?;
-    let ruleset = if plan.landlock { landlock::ruleset(&plan.namespaces)? } else { None };
+    let ruleset =
+        if plan.landlock { landlock::ruleset(&plan.namespaces, plan.process.capabilities.bounding)? } else { None };
     let stdio = stdio.map(above_stdio).transpose()?;
     let (ours, theirs) = pair()?;
     let cgroup = (!plan.cgroup.path.is_empty()).then(|| Cgroup::open(&plan.cgroup.path));

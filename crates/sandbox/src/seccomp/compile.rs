@@ -1,7 +1,5 @@
 //! From a policy to a program for the kernel.
 
-use std::collections::BTreeMap;
-
 use super::table;
 use crate::error::Result;
 use crate::{SandboxError, SeccompAction, SeccompArgument, SeccompOp, SeccompPolicy};
@@ -65,12 +63,20 @@ const ENOSYS: u32 = 38;
 /// The kernel cuts larger errno values off (`MAX_ERRNO`).
 const MAX_ERRNO: u16 = 4095;
 
-/// What happens to a range of call numbers.
-#[derive(Clone, PartialEq, Eq)]
-enum Outcome {
-    Answer(u32),
-    /// Conditional answers in order, then the last.
-    Chain(Vec<(Vec<SeccompArgument>, u32)>, u32),
+/// Conditional answers in order; all of a condition's arguments must match.
+type Conditions<'p> = Vec<(&'p [SeccompArgument], u32)>;
+
+/// What happens to a range of call numbers: conditional answers, then the last.
+#[derive(Clone, PartialEq, Eq, Default)]
+struct Outcome<'p> {
+    conditions: Conditions<'p>,
+    last: u32,
+}
+
+impl Outcome<'_> {
+    fn always(last: u32) -> Self {
+        Self { conditions: Vec::new(), last }
+    }
 }
 
 /// Compiles a policy for this machine's architecture. Calls of other architectures' ABIs (i386, x32) are refused.
@@ -86,7 +92,7 @@ pub fn compile(policy: &SeccompPolicy) -> Result<Vec<Instruction>> {
         ret(answer::KILL_PROCESS),
         load(NUMBER),
     ];
-    program.extend(tree(&ranges));
+    tree(&ranges, &mut program);
     if program.len() > MAX_INSTRUCTIONS {
         return Err(error(format!(
             "it needs {} instructions and the kernel takes {MAX_INSTRUCTIONS}; use fewer argument conditions",
@@ -97,36 +103,28 @@ pub fn compile(policy: &SeccompPolicy) -> Result<Vec<Instruction>> {
 }
 
 /// The whole space of call numbers as ranges: (first number, outcome), ascending, the first at 0.
-fn ranges(policy: &SeccompPolicy) -> Result<Vec<(u32, Outcome)>, String> {
+fn ranges<'p>(policy: &'p SeccompPolicy) -> Result<Vec<(u32, Outcome<'p>)>, String> {
     let default = encode(policy.default_action)?;
     let newer = if matches!(policy.default_action, SeccompAction::Errno(_)) { answer::ERRNO | ENOSYS } else { default };
-    let mut ranges: Vec<(u32, Outcome)> = Vec::new();
-    let mut push = |first: u32, outcome: Outcome| {
+    let mut ranges: Vec<(u32, Outcome<'p>)> = Vec::with_capacity(256);
+    let mut push = |first: u32, outcome: Outcome<'p>| {
         if ranges.last().is_none_or(|(_, last)| *last != outcome) {
             ranges.push((first, outcome));
         }
     };
-    let mut next = 0;
-    for (number, outcome) in outcomes(policy, default)? {
-        if number > next {
-            push(next, Outcome::Answer(default));
-        }
-        push(number, outcome);
-        next = number + 1;
+    for (number, outcome) in outcomes(policy, default)?.into_iter().enumerate() {
+        push(number as u32, outcome);
     }
-    if next <= LAST_KNOWN_CALL {
-        push(next, Outcome::Answer(default));
-        next = LAST_KNOWN_CALL + 1;
-    }
-    push(next, Outcome::Answer(newer));
-    push(X32, Outcome::Answer(answer::ERRNO | ENOSYS));
+    push(LAST_KNOWN_CALL + 1, Outcome::always(newer));
+    push(X32, Outcome::always(answer::ERRNO | ENOSYS));
     Ok(ranges)
 }
 
-/// What the rules say about each call they name.
-fn outcomes(policy: &SeccompPolicy, default: u32) -> Result<BTreeMap<u32, Outcome>, String> {
-    let mut outcomes: BTreeMap<u32, Outcome> = BTreeMap::new();
-    let mut decided = std::collections::BTreeSet::new();
+/// What the rules say about each known call, by number.
+fn outcomes(policy: &SeccompPolicy, default: u32) -> Result<Vec<Outcome<'_>>, String> {
+    let size = LAST_KNOWN_CALL as usize + 1;
+    let mut outcomes = vec![Outcome::always(default); size];
+    let mut decided = vec![false; size];
     for rule in &policy.rules {
         let action = encode(rule.action)?;
         if let Some(bad) = rule.arguments.iter().find(|a| a.index > 5) {
@@ -139,31 +137,18 @@ fn outcomes(policy: &SeccompPolicy, default: u32) -> Result<BTreeMap<u32, Outcom
             ));
         }
         for number in rule.calls.iter().filter_map(|name| table::number(name)) {
-            if decided.contains(&number) {
-                continue;
-            }
-            let unconditional = rule.arguments.is_empty();
-            let outcome = outcomes.entry(number).or_insert_with(|| Outcome::Chain(Vec::new(), default));
-            if let Outcome::Chain(conditions, last) = outcome {
-                if unconditional {
-                    *last = action;
-                } else {
-                    conditions.push((rule.arguments.clone(), action));
-                }
-            }
-            if unconditional {
-                decided.insert(number);
+            let at = number as usize;
+            let (Some(outcome), Some(decided)) = (outcomes.get_mut(at), decided.get_mut(at)) else { continue };
+            match *decided {
+                true => {}
+                false if rule.arguments.is_empty() => (outcome.last, *decided) = (action, true),
+                false => outcome.conditions.push((&rule.arguments, action)),
             }
         }
     }
-    for outcome in outcomes.values_mut() {
-        if let Outcome::Chain(conditions, last) = outcome {
-            // Conditions that end in the same answer as everything after them decide nothing.
-            while conditions.pop_if(|(_, action)| action == last).is_some() {}
-            if conditions.is_empty() {
-                *outcome = Outcome::Answer(*last);
-            }
-        }
+    for Outcome { conditions, last } in &mut outcomes {
+        // Conditions that end in the same answer as everything after them decide nothing.
+        while conditions.pop_if(|(_, action)| action == last).is_some() {}
     }
     Ok(outcomes)
 }
@@ -183,40 +168,32 @@ fn encode(action: SeccompAction) -> Result<u32, String> {
 }
 
 /// A balanced binary search over the ranges. The call number is in the accumulator.
-fn tree(ranges: &[(u32, Outcome)]) -> Vec<Instruction> {
+fn tree(ranges: &[(u32, Outcome<'_>)], code: &mut Vec<Instruction>) {
     match ranges {
-        [] => Vec::new(),
-        [(_, outcome)] => leaf(outcome),
+        [] => {}
+        [(_, outcome)] => {
+            for (arguments, answer) in &outcome.conditions {
+                code.extend(when(arguments, *answer));
+            }
+            code.push(ret(outcome.last));
+        }
         several => {
             let (low, high) = several.split_at(several.len() / 2);
             let pivot = high.first().map_or(0, |(first, _)| *first);
-            let (low, high) = (tree(low), tree(high));
-            let mut code = Vec::with_capacity(low.len() + high.len() + 2);
-            match u8::try_from(low.len()) {
-                Ok(skip) => code.push(Instruction { code: op::JUMP_GREATER_EQUAL, jt: skip, jf: 0, k: pivot }),
+            let jump = code.len();
+            code.push(Instruction { code: op::JUMP_GREATER_EQUAL, jt: 0, jf: 0, k: pivot });
+            tree(low, code);
+            let distance = code.len() - jump - 1;
+            match (u8::try_from(distance), code.get_mut(jump)) {
+                (Ok(near), Some(instruction)) => instruction.jt = near,
                 // Conditional jumps reach 255 instructions, plain ones everywhere.
-                Err(_) => code.extend([
-                    Instruction { code: op::JUMP_GREATER_EQUAL, jt: 0, jf: 1, k: pivot },
-                    Instruction { code: op::JUMP, jt: 0, jf: 0, k: low.len() as u32 },
-                ]),
+                (_, Some(instruction)) => {
+                    instruction.jf = 1;
+                    code.insert(jump + 1, Instruction { code: op::JUMP, jt: 0, jf: 0, k: distance as u32 });
+                }
+                (_, None) => {}
             }
-            code.extend(low);
-            code.extend(high);
-            code
-        }
-    }
-}
-
-fn leaf(outcome: &Outcome) -> Vec<Instruction> {
-    match outcome {
-        Outcome::Answer(answer) => vec![ret(*answer)],
-        Outcome::Chain(conditions, last) => {
-            let mut code = Vec::new();
-            for (arguments, answer) in conditions {
-                code.extend(when(arguments, *answer));
-            }
-            code.push(ret(*last));
-            code
+            tree(high, code);
         }
     }
 }

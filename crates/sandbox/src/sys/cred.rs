@@ -149,6 +149,24 @@ pub(crate) fn landlock_ruleset(ruleset: &LandlockRuleset, size: usize) -> Result
     }
 }
 
+/// Allows `access` beneath the directory `parent` (`LANDLOCK_RULE_PATH_BENEATH`).
+pub(crate) fn landlock_allow_beneath(ruleset: BorrowedFd<'_>, parent: BorrowedFd<'_>, access: u64) -> Result<(), Errno> {
+    /// `struct landlock_path_beneath_attr` of `linux/landlock.h`.
+    #[repr(C, packed)]
+    struct PathBeneath {
+        allowed_access: u64,
+        parent_fd: i32,
+    }
+    const RULE_PATH_BENEATH: libc::c_int = 1;
+    let rule = PathBeneath { allowed_access: access, parent_fd: parent.as_raw_fd() };
+    // JUSTIFICATION: no wrapper in libc or rustix.
+    // SAFETY: `rule` outlives the call and has the layout that the kernel reads; both descriptors are borrowed.
+    check(unsafe {
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_PATH_BENEATH, &raw const rule, 0)
+    })
+    .map(drop)
+}
+
 /// Puts this process into the domain of `ruleset`. Needs no_new_privs or CAP_SYS_ADMIN.
 pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
     // JUSTIFICATION: no wrapper in libc or rustix.
