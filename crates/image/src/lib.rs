@@ -1,7 +1,7 @@
 //! Images: names, the store on disk, layers, tar in and out.
 //!
 //! What the room promises:
-//! - [`reference`] parses names as docker does.
+//! - [`mod@reference`] parses names as docker does.
 //! - [`store::Store`] keeps images as an OCI image layout beside unpacked layers; see its documentation for the
 //!   order of writes that makes it safe under `kill -9` and under concurrent processes.
 //! - [`layer`] turns layer tars into directories and back, without ever reaching outside the directory.

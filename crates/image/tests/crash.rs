@@ -37,7 +37,7 @@ fn worker() {
     let rounds = if role == "once" { 8 } else { u32::MAX };
     for round in 0..rounds {
         match role.as_str() {
-            "prune" => drop(Store::open(root).unwrap().prune(round % 3 == 0).unwrap()),
+            "prune" => drop(Store::open(root).unwrap().prune(round.is_multiple_of(3)).unwrap()),
             _ => work(root, round),
         }
     }
@@ -62,7 +62,7 @@ fn work(root: &Path, round: u32) {
     config.author = Some(content);
     let image = store.commit(config, &[shared, made], &[tag], &BTreeMap::new()).unwrap();
     assert_eq!(store.layer_dirs(&image).unwrap().len(), 2);
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         match store.remove(&format!("app:{}", (round + 1) % 3), true) {
             Ok(_) | Err(ImageError::NotFound { .. }) => {}
             Err(e) => panic!("{e}"),
