@@ -147,6 +147,11 @@ pub fn finish(root: &Root, date: i64) -> Result<(), BaseError> {
             root.remove(&format!("{dir}/{}", name.to_string_lossy())).map_err(report())?;
         }
     }
+    // /var/lock is a link to it, and no boot makes it in a container: apache2ctl and others need it.
+    let lock = Path::new("run/lock");
+    root.open_dir(lock)
+        .and_then(|dir| Ok(rustix::fs::fchmod(dir, rustix::fs::Mode::from_raw_mode(0o1777))?))
+        .map_err(BaseError::io("make", &root.path.join(lock)))?;
     fix_password_dates(root, "etc/shadow", date)?;
     root.clamp_times(date).map_err(BaseError::io("set the times in", &root.path))
 }
