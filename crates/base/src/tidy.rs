@@ -150,6 +150,10 @@ pub fn finish(root: &Root, date: i64) -> Result<(), BaseError> {
     // /var/lock is a link to it, and no boot makes it in a container: apache2ctl and others need it.
     let lock = Path::new("run/lock");
     root.open_dir(lock)
+        .and_then(|_| {
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+            root.open_at(lock, flags, rustix::fs::Mode::empty())
+        })
         .and_then(|dir| Ok(rustix::fs::fchmod(dir, rustix::fs::Mode::from_raw_mode(0o1777))?))
         .map_err(BaseError::io("make", &root.path.join(lock)))?;
     fix_password_dates(root, "etc/shadow", date)?;
