@@ -32,6 +32,8 @@ pub struct Created {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// Whether this is the container's first process, to which any memory kill in its cgroup counts.
+    first: bool,
     status: Option<ExitStatus>,
 }
 
@@ -224,7 +226,7 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
         executed(ours.as_fd(), &prepared.program)
     };
     go_on().inspect_err(|_| child.kill())?;
-    Ok(Running { child, status: None })
+    Ok(Running { child, first: false, status: None })
 }
 
 /// Everything but user and pid: the pid namespace is entered by being born there.
@@ -319,7 +321,7 @@ impl Created {
         })?;
         executed(self.sync.as_fd(), &self.program)?;
         match self.child.take() {
-            Some(child) => Ok(Running { child, status: None }),
+            Some(child) => Ok(Running { child, first: true, status: None }),
             None => Err(SandboxError::Died),
         }
     }
@@ -369,7 +371,8 @@ impl Running {
             let ended = task::wait_pidfd(self.child.pidfd.as_fd(), block)
                 .map_err(SandboxError::system("wait for the container's process"))?;
             self.status = ended.map(|(code, signal)| {
-                let cgroup = self.child.cgroup.as_ref().filter(|_| code != 0);
+                let suspect = if self.first { code != 0 } else { signal == Some(libc::SIGKILL) };
+                let cgroup = self.child.cgroup.as_ref().filter(|_| suspect);
                 ExitStatus { code, signal, oom_killed: cgroup.is_some_and(|c| c.oom_kills() > 0) }
             });
         }

@@ -71,3 +71,33 @@ fn a_resident_process_is_small_and_still_works() {
     assert!(numbers[1] < numbers[0], "{text}");
     assert!(numbers[1] <= 2048, "resident after shrinking: {} KiB", numbers[1]);
 }
+
+/// The launcher is killed between create and start: the waiting process, its mounts and namespaces go with it.
+#[test]
+fn a_waiting_container_dies_with_its_launcher() {
+    if support::skip() {
+        return;
+    }
+    let world = support::World::new();
+    let plan = world.plan(&["sleep", "100"]);
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let launcher = fork_detached(&[theirs.as_fd()], || {
+        let null = || std::fs::File::open("/dev/null").unwrap().into();
+        let stdio = stockade_sandbox::Stdio { stdin: null(), stdout: null(), stderr: null() };
+        let Ok(created) = stockade_sandbox::create(&plan, Some(stdio)) else { return 1 };
+        let _ = (&theirs).write_all(&created.pid().to_le_bytes());
+        std::thread::sleep(std::time::Duration::from_secs(100));
+        0
+    })
+    .unwrap();
+    drop(theirs);
+    let mut pid = [0u8; 4];
+    ours.read_exact(&mut pid).unwrap();
+    let child = stockade_sandbox::process::open_pid(i32::from_le_bytes(pid)).unwrap();
+    assert!(!support::has_ended(&child));
+    let launcher = stockade_sandbox::process::open_pid(launcher).unwrap();
+    stockade_sandbox::process::send_signal(launcher.as_fd(), 9).unwrap();
+    let mut fds = [rustix::event::PollFd::new(&child, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut fds, None).unwrap();
+    assert!(world.cgroup().exists(), "the cgroup is for the engine's collector to find");
+}

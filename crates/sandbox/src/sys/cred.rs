@@ -150,7 +150,11 @@ pub(crate) fn landlock_ruleset(ruleset: &LandlockRuleset, size: usize) -> Result
 }
 
 /// Allows `access` beneath the directory `parent` (`LANDLOCK_RULE_PATH_BENEATH`).
-pub(crate) fn landlock_allow_beneath(ruleset: BorrowedFd<'_>, parent: BorrowedFd<'_>, access: u64) -> Result<(), Errno> {
+pub(crate) fn landlock_allow_beneath(
+    ruleset: BorrowedFd<'_>,
+    parent: BorrowedFd<'_>,
+    access: u64,
+) -> Result<(), Errno> {
     /// `struct landlock_path_beneath_attr` of `linux/landlock.h`.
     #[repr(C, packed)]
     struct PathBeneath {
