@@ -72,8 +72,7 @@ const MAX_ALIASES: usize = 8;
 pub(crate) fn resolve(build: &Build<'_>, name: &str, step: StepId) -> Result<(BaseImage, bool), BuildError> {
     let mut tried = Vec::new();
     let real = alias(build, name, &mut tried);
-    let usage = |e: &dyn std::fmt::Display| BuildError::Usage(format!("the base image `{real}` cannot be used: {e}"));
-    let base = BaseName::parse(&real).map_err(|e| usage(&e));
+    let base = BaseName::parse(&real);
     if build.request.pull != Pull::Always {
         let canonical = base.as_ref().ok().and_then(Option::as_ref).map(BaseName::canonical);
         if let Some(image) = find(build.store, &real, canonical.as_deref())? {
@@ -86,12 +85,17 @@ pub(crate) fn resolve(build: &Build<'_>, name: &str, step: StepId) -> Result<(Ba
         return Err(no_base(name, tried));
     }
     tried.push(registries(build, &real));
-    let Some(base) = base? else {
-        tried.push((
-            "a distribution's archive".to_owned(),
-            "only `debian` and `ubuntu` images can be made from one".to_owned(),
-        ));
-        return Err(no_base(name, tried));
+    let base = match base {
+        Ok(Some(base)) => base,
+        Ok(None) => {
+            let why = "only `debian` and `ubuntu` images can be made from one";
+            tried.push(("a distribution's archive".to_owned(), why.to_owned()));
+            return Err(no_base(name, tried));
+        }
+        Err(e) => {
+            tried.push(("a distribution's archive".to_owned(), chain(&e)));
+            return Err(no_base(name, tried));
+        }
     };
     match make(build, &real, &base, step) {
         Ok(made) => Ok((made, true)),

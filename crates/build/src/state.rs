@@ -71,9 +71,16 @@ impl State {
         }
     }
 
-    /// Directories for an overlay, topmost first.
+    /// Directories for an overlay, topmost first. A layer that occurs twice (two steps that change nothing give the
+    /// same one) is named once, at its upper place: overlayfs refuses it otherwise.
     pub(crate) fn lower(&self) -> Vec<PathBuf> {
-        self.dirs.iter().rev().cloned().collect()
+        let mut out: Vec<PathBuf> = Vec::with_capacity(self.dirs.len());
+        for dir in self.dirs.iter().rev() {
+            if !out.contains(dir) {
+                out.push(dir.clone());
+            }
+        }
+        out
     }
 
     pub(crate) fn tree(&self) -> Tree {

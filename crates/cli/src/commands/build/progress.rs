@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use stockade_build::{BuildEvents, Finish, StepId};
 use stockade_engine::StepStream;
 
-use crate::output::{Style, printable, to_stderr};
+use crate::output::{Style, to_stderr};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +190,11 @@ fn shown(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let last = line.rsplit(|b| *b == b'\r').find(|part| !part.is_empty()).unwrap_or_default();
     cut(&String::from_utf8_lossy(last), MAX_LINE)
+}
+
+/// Output of steps without what would drive the terminal; tabs are harmless.
+fn printable(text: &str) -> String {
+    text.split('\t').map(crate::output::printable).collect::<Vec<_>>().join("\t")
 }
 
 fn cut(text: &str, length: usize) -> String {
