@@ -291,7 +291,12 @@ impl Store {
                 Some(meta) => meta,
                 None => self.unpack_again(layer)?,
             };
-            dirs.push(self.layer_path(&layer.diff_id).join("fs"));
+            let dir = self.layer_path(&layer.diff_id).join("fs");
+            // Two steps that change nothing give the same layer. overlayfs refuses a directory that is named twice
+            // (ELOOP), and the upper one says all that the lower one does.
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
             if meta.root_opaque {
                 break;
             }
