@@ -115,7 +115,11 @@ impl Answer {
     pub fn into_error(self, ask: &Ask<'_>, known_user: Option<&str>) -> RegistryError {
         let (host, what, status) = (self.address.origin.authority.clone(), ask.what.clone(), self.status);
         let wait = self.header("retry-after").and_then(|v| retry::retry_after(v, jiff::Timestamp::now()));
-        let words = if ask.method == Method::HEAD { String::new() } else { words(self.body) };
+        let mut words = if ask.method == Method::HEAD { String::new() } else { words(self.body) };
+        if status == 400 && words.is_empty() && !self.address.origin.https {
+            "(nothing; it may want TLS, and is spoken to in plain HTTP because it is marked as insecure)"
+                .clone_into(&mut words);
+        }
         match status {
             401 | 403 => {
                 let name = &ask.place.name;
@@ -368,7 +372,11 @@ impl Transport {
                 | io::ErrorKind::BrokenPipe
                 | io::ErrorKind::UnexpectedEof
         );
-        Failed { error: RegistryError::Unreachable { host, cause: printable(&text) }, again: cut || known }
+        let mut cause = printable(&text);
+        if cut && !known && address.origin.https {
+            cause.push_str(" while TLS was being agreed on; if it speaks plain HTTP only, that must be allowed for it");
+        }
+        Failed { error: RegistryError::Unreachable { host, cause }, again: cut || known }
     }
 
     /// The name of the account that requests to this place go by.

@@ -133,17 +133,18 @@ impl Drop for Server {
 /// One request, then the connection ends.
 fn serve(stream: impl Read + Write, handler: &Handler, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
+    let first = reader.fill_buf()?.first().copied();
+    if first.is_some_and(|byte| !byte.is_ascii_uppercase()) {
+        // What Go's servers say to a TLS hello.
+        reader.get_mut().write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n")?;
+        return Ok(());
+    }
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(());
     }
     let mut words = line.split_whitespace();
     let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    if !method.bytes().all(|b| b.is_ascii_uppercase()) || method.is_empty() {
-        // What Go's servers say to a TLS hello.
-        reader.get_mut().write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n")?;
-        return Ok(());
-    }
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
