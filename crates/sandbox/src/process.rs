@@ -1,5 +1,6 @@
 //! Processes of our own: detached forks, small residents, descriptors over sockets, signals as events.
 
+use std::ffi::{CString, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -14,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::SandboxError;
 use crate::error::Result;
-use crate::sys::{memory, signal, task};
+use crate::sys::{memory, mount, signal, task};
 
 /// At most this many descriptors travel in one message.
 const MAX_FDS: usize = 16;
@@ -111,6 +112,38 @@ fn file_map(line: &str) -> Option<Option<(usize, usize)>> {
     let path = fields.nth(3).unwrap_or_default();
     let qualifies = path.starts_with('/') && permissions.ends_with('p') && !permissions.contains('w');
     Some(qualifies.then_some((start, end)))
+}
+
+/// Executes this very program again from a read-only mount of its file, unless it runs from one already.
+///
+/// A container without a user namespace of its own runs as the host's root. A script in it whose interpreter is
+/// `/proc/self/exe` makes the kernel run *our* program file there, and its processes' /proc/PID/exe then lead to the file
+/// on the host (CVE-2019-5736). Through a read-only mount it cannot be opened for writing. To be called at the start of a
+/// process that will [`crate::create`] or [`crate::exec`] in such containers; containers with a user namespace do not
+/// need it, since their root may not write to files of the host's root. The detached mount vanishes with the process.
+///
+/// Returns when nothing needs to be done. Needs root; standard streams and other inherited descriptors stay.
+pub fn run_from_readonly_mount() -> Result<()> {
+    const EXE: &std::ffi::CStr = c"/proc/self/exe";
+    let error = |e| SandboxError::path("run this program from a read-only mount of", "/proc/self/exe")(e);
+    if rustix::fs::statvfs(EXE).map_err(error)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let tree = mount::clone_host_tree(EXE, false).map_err(error)?;
+    let change = mount::Change { set: mount::attr::RDONLY | mount::attr::NOSUID, ..mount::Change::default() };
+    mount::set_attributes(tree.as_fd(), change).map_err(error)?;
+    let strings = |list: Vec<Vec<u8>>| list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
+    let nul = |_| error(Errno::INVAL);
+    let args = strings(std::env::args_os().map(OsString::into_encoded_bytes).collect()).map_err(nul)?;
+    let pairs = std::env::vars_os().map(|(name, value)| {
+        let mut pair = name.into_encoded_bytes();
+        pair.push(b'=');
+        pair.extend(value.into_encoded_bytes());
+        pair
+    });
+    let env = strings(pairs.collect()).map_err(nul)?;
+    let array = |list| task::StringArray::new(<[CString]>::iter(list).map(CString::as_c_str));
+    Err(error(task::execve_fd(tree.as_fd(), &array(&args), &array(&env))))
 }
 
 /// Sends `bytes` (at least one) and at most 16 descriptors over a unix socket.

@@ -101,3 +101,45 @@ fn a_waiting_container_dies_with_its_launcher() {
     rustix::event::poll(&mut fds, None).unwrap();
     assert!(world.cgroup().exists(), "the cgroup is for the engine's collector to find");
 }
+
+const AGAIN: &str = "STOCKADE_TEST_RUN_FROM_READONLY_MOUNT";
+
+/// Not a test of its own: what [`our_program_cannot_be_overwritten_through_its_link`] runs.
+#[test]
+fn running_from_a_readonly_mount() {
+    if std::env::var_os(AGAIN).is_none() {
+        return;
+    }
+    stockade_sandbox::process::run_from_readonly_mount().unwrap();
+    println!("ready");
+    std::thread::sleep(std::time::Duration::from_secs(100));
+}
+
+/// CVE-2019-5736, the attacker's part: keep a handle of a process's program, wait for its end, open it for writing.
+#[test]
+fn our_program_cannot_be_overwritten_through_its_link() {
+    if support::skip() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut child = std::process::Command::new(&copy)
+        .args(["--exact", "running_from_a_readonly_mount", "--nocapture"])
+        .env(AGAIN, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap().contains("ready")));
+    let link = format!("/proc/{}/exe", child.id());
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let handle = rustix::fs::open(link, flags, rustix::fs::Mode::empty()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
+    let error = std::fs::OpenOptions::new().write(true).open(again).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    // The neighbour: the file itself is an ordinary one.
+    assert!(std::fs::OpenOptions::new().write(true).open(&copy).is_ok());
+}

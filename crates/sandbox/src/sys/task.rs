@@ -138,6 +138,23 @@ pub(crate) fn duplicate_above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fd.as_raw_fd() > 2 { Ok(fd) } else { rustix::io::fcntl_dupfd_cloexec(&fd, 3) }
 }
 
+/// execveat(2) of the file behind `fd` itself. Returns only on failure.
+pub(crate) fn execve_fd(fd: BorrowedFd<'_>, argv: &StringArray<'_>, envp: &StringArray<'_>) -> Errno {
+    // JUSTIFICATION: no safe wrapper offers execveat.
+    // SAFETY: an empty constant path; StringArray holds pointers to live nul-terminated strings and ends with null.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    super::last_errno()
+}
+
 /// The first byte of the working directory's path, as the kernel sees it. `buffer` is scratch space.
 pub(crate) fn getcwd(buffer: &mut [u8]) -> Result<u8, Errno> {
     // JUSTIFICATION: rustix's getcwd allocates.
