@@ -43,7 +43,7 @@ report() {
 # Starts dockerd with its own directories; `docker_` then talks to it.
 start_docker() {
   need dockerd docker iptables-save nft
-  iptables-save >"$bench_dir/iptables.before"
+  iptables-save >"$bench_dir/iptables.before" 2>/dev/null
   nft list tables | sort >"$bench_dir/tables.before"
   mkdir -p "$bench_dir/docker"
   ip -o link show docker0 >/dev/null 2>&1 && docker0_was_there=1 || docker0_was_there=

@@ -8,17 +8,17 @@ need hyperfine
 stockade=${1:-stockade}
 example=$(cd "$(dirname "$0")/../examples/web-server" && pwd)
 export STOCKADE_ROOT=$bench_dir/stockade/root STOCKADE_RUN=$bench_dir/stockade/run DOCKER_BUILDKIT=0 STOCKADE_GATE=off
-mkdir -p "$bench_dir/context"
+mkdir -p "$bench_dir/context" "$bench_dir/base"
 sed 's/^FROM ubuntu$/FROM debian:bookworm/' "$example/Dockerfile" >"$bench_dir/context/Dockerfile"
 
 # Both start from the same base image, already there.
-printf 'FROM debian:bookworm\nCMD ["true"]\n' >"$bench_dir/Dockerfile.base"
+printf 'FROM debian:bookworm\nCMD ["true"]\n' >"$bench_dir/base/Dockerfile"
 say "making the base image"
-"$stockade" build -q -t bench-true -f "$bench_dir/Dockerfile.base" "$bench_dir" >/dev/null
+"$stockade" build -q -t bench-true "$bench_dir/base" >/dev/null
 "$stockade" save debian:bookworm >"$bench_dir/base.tar"
 start_docker
 docker_ load -q -i "$bench_dir/base.tar" >/dev/null
-docker_ build -q -t bench-true -f "$bench_dir/Dockerfile.base" "$bench_dir" >/dev/null
+docker_ build -q -t bench-true "$bench_dir/base" >/dev/null 2>&1
 
 build_ours=$(best_of 3 "$stockade" build --no-cache -t web "$bench_dir/context")
 build_docker=$(best_of 3 docker_ build --no-cache -t web "$bench_dir/context")
