@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::image_checks::Weakness;
 use crate::model::{Package, Unknown};
 use crate::options::Limits;
 use crate::pathhash;
+use crate::secrets::Secret;
 
 /// Longest name or version that is taken seriously, in bytes. The longest real ones (Go and npm) stay under 300.
 const MAX_FIELD_BYTES: usize = 2048;
@@ -30,12 +32,23 @@ pub struct FileFacts {
     /// What could not be read in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
+    /// Credentials in it, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
+    /// What is weak about it, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weaknesses: Vec<Weakness>,
 }
 
 impl FileFacts {
     /// Whether there is anything to keep.
     pub fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.owned.is_empty() && self.notes.is_empty() && self.unknown.is_empty()
+        self.packages.is_empty()
+            && self.owned.is_empty()
+            && self.notes.is_empty()
+            && self.unknown.is_empty()
+            && self.secrets.is_empty()
+            && self.weaknesses.is_empty()
     }
 }
 
@@ -52,6 +65,8 @@ pub enum Note {
     DatabaseRead(crate::model::PackageKind),
     /// Packages that the database knows in another state than installed.
     Residual(Vec<String>),
+    /// Packages in the database that do not come from the distribution.
+    ThirdParty(Vec<String>),
     /// The file list of this dpkg package exists.
     FilesOf(String),
     /// Licences of the named package, from a file of its own.

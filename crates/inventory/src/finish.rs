@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::facts::{FileFacts, Note};
+use crate::image_checks::Weakness;
 use crate::model::{Inventory, OsInfo, Package, PackageKind, Unknown};
 use crate::options::Options;
 use crate::os;
 use crate::owners;
 use crate::purl;
+use crate::secrets::Secret;
 
 /// Reports kept; a hostile image could have a million damaged files.
 const MAX_UNKNOWN: usize = 10_000;
@@ -28,7 +30,14 @@ pub fn finish(
     crate::locks::apply(&mut facts, options, whole_system);
     let licenses = take_licenses(&mut facts);
     let mut packages = Vec::with_capacity(facts.iter().map(|(_, f)| f.packages.len()).sum());
+    let (mut secrets, mut weaknesses) = (Vec::new(), Vec::new());
     for (layer, file) in facts {
+        if options.secrets && !file.secrets.is_empty() && !owners::is_owned(&owned, &file.path) {
+            secrets.extend(file.secrets.into_iter().map(|s| Secret { layer, ..s }));
+        }
+        if options.checks {
+            weaknesses.extend(file.weaknesses.into_iter().map(|w| Weakness { layer, ..w }));
+        }
         let file_owned = !file.packages.is_empty() && owners::is_owned(&owned, &file.path);
         // Damage in a file of the distribution's is told all the same: it may be the damage of ours.
         unknown.extend(file.unknown);
@@ -54,7 +63,9 @@ pub fn finish(
             package.purl = purl::build(package, os.as_ref());
         }
     }
-    Inventory { os, packages, unknown: limit(unknown), layers: Vec::new() }
+    secrets.sort();
+    weaknesses.sort();
+    Inventory { os, packages, unknown: limit(unknown), layers: Vec::new(), secrets, weaknesses }
 }
 
 /// Sorts and joins entries that say the same.

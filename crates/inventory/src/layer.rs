@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::analyzers;
 use crate::binaries;
 use crate::error::InventoryError;
+use crate::extras;
 use crate::facts::FileFacts;
 use crate::model::Unknown;
 use crate::options::Options;
@@ -25,6 +26,9 @@ pub struct LayerInventory {
     pub format: u32,
     /// `sha256:…` of the uncompressed layer.
     pub diff_id: String,
+    /// Which extra looks were done (bits; see `Options::secrets`, `Options::checks`).
+    #[serde(default)]
+    pub features: u8,
     /// Entries read.
     pub entries: u64,
     /// Bytes of file contents; 0 when the layer was read from its directory.
@@ -92,6 +96,7 @@ pub fn scan_layer_dir(dir: &Path, diff_id: &str, options: &Options) -> Result<La
     walked.facts.append(&mut binaries::inspect(&root, &candidates, &owned, matcher, options));
     let layer = LayerInventory {
         format: LAYER_FORMAT,
+        features: extras::features(options),
         diff_id: diff_id.to_owned(),
         entries: walked.entries,
         bytes: 0,

@@ -7,6 +7,7 @@ use crate::analyzer::{Matcher, Size, run};
 use crate::analyzers;
 use crate::binaries::{analyze, promising};
 use crate::candidates::may_be_binary;
+use crate::extras::{self, Seen};
 use crate::facts::{FileFacts, Note};
 use crate::fileview::{FileView, ReadAt, SizedFile};
 use crate::layer::{LAYER_FORMAT, LayerInventory};
@@ -58,7 +59,11 @@ impl<'o> Reader<'o> {
         Self {
             options,
             matcher: analyzers::matcher(),
-            layer: LayerInventory { format: LAYER_FORMAT, ..LayerInventory::default() },
+            layer: LayerInventory {
+                format: LAYER_FORMAT,
+                features: extras::features(options),
+                ..LayerInventory::default()
+            },
             facts: HashMap::new(),
             pending: HashMap::new(),
             found: Vec::new(),
@@ -108,6 +113,12 @@ impl<'o> Reader<'o> {
         let hash = pathhash::path(path);
         if entry.kind == Kind::Dir {
             self.layer.dirs.push(hash);
+            if self.options.checks {
+                let seen = Seen { path, mode: entry.mode, size: 0, is_dir: true };
+                let facts = extras::look(&seen, None, self.options).into_iter().collect();
+                self.facts.remove(path);
+                self.keep(path, facts);
+            }
             return Ok(());
         }
         self.layer.files.push(hash);
@@ -150,10 +161,21 @@ impl<'o> Reader<'o> {
         let mut found = std::mem::take(&mut self.found);
         self.matcher.find(&entry.path, name, &mut found);
         let binary = may_be_binary(&entry.path, name) && promising(entry.mode, entry.size, name);
-        let result =
-            if found.is_empty() && !binary { Ok(Vec::new()) } else { self.read(entry, &found, binary, stream) };
+        let seen = Seen { path: &entry.path, mode: entry.mode, size: entry.size, is_dir: false };
+        let wants_contents = self.layer.features != 0 && seen.wants_contents(self.options);
+        let result = if found.is_empty() && !binary && !wants_contents {
+            Ok(Vec::new())
+        } else {
+            self.read(entry, &found, binary, wants_contents, stream)
+        };
         self.found = found;
-        self.keep(&entry.path, result?);
+        let mut facts = result?;
+        if self.layer.features != 0 {
+            // What was read is still in the buffer.
+            let contents = wants_contents.then_some(self.buffer.as_slice());
+            facts.extend(extras::look(&seen, contents, self.options));
+        }
+        self.keep(&entry.path, facts);
         Ok(())
     }
 
@@ -169,6 +191,7 @@ impl<'o> Reader<'o> {
         entry: &Entry,
         found: &[u16],
         binary: bool,
+        wants_contents: bool,
         stream: &mut TarStream<R>,
     ) -> Result<Vec<FileFacts>, TarError> {
         let shown = String::from_utf8_lossy(&entry.path).into_owned();
@@ -179,6 +202,9 @@ impl<'o> Reader<'o> {
             binary = self.buffer == b"\x7fELF";
         }
         if !binary && found.is_empty() {
+            if wants_contents {
+                stream.read_contents(entry.size, &mut self.buffer)?;
+            }
             return Ok(Vec::new());
         }
         if entry.sparse {

@@ -12,6 +12,7 @@ use crate::layer::LayerInventory;
 use crate::model::{Evidence, Inventory, LayerInfo, Package, Unknown};
 use crate::options::Options;
 use crate::pathhash::{self, HashMap64};
+use crate::secrets::Secret;
 
 /// For one path: the topmost layers that hide something there, as index + 1; 0 means none.
 #[derive(Debug, Default, Clone, Copy)]
@@ -28,10 +29,13 @@ struct Hiders {
 pub fn merge(layers: &[LayerInventory], options: &Options) -> Inventory {
     let hiders = hiders(layers);
     let mut visible: Vec<(Option<usize>, FileFacts)> = Vec::new();
+    let mut deleted: Vec<Secret> = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         for facts in &layer.facts {
             if is_visible(&facts.path, index as u32 + 1, &hiders) {
                 visible.push((Some(index), facts.clone()));
+            } else if options.secrets {
+                deleted.extend(facts.secrets.iter().map(|s| Secret { layer: Some(index), deleted: true, ..s.clone() }));
             }
         }
     }
@@ -41,11 +45,22 @@ pub fn merge(layers: &[LayerInventory], options: &Options) -> Inventory {
     }
     let mut inventory = finish(visible, unknown, options, true);
     attribute(&mut inventory.packages, layers);
+    add_deleted(&mut inventory.secrets, deleted);
     inventory.layers = layers
         .iter()
         .map(|layer| LayerInfo { diff_id: layer.diff_id.clone(), entries: layer.entries, bytes: layer.bytes })
         .collect();
     inventory
+}
+
+/// A file that an upper layer replaces by one with the same secret is one finding, not two.
+fn add_deleted(secrets: &mut Vec<Secret>, deleted: Vec<Secret>) {
+    for secret in deleted {
+        if !secrets.iter().any(|s| s.path == secret.path && s.rule == secret.rule && s.hint == secret.hint) {
+            secrets.push(secret);
+        }
+    }
+    secrets.sort();
 }
 
 fn in_layer(unknown: &Unknown, index: usize) -> Unknown {

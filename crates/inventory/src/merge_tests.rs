@@ -213,3 +213,16 @@ fn an_unpacked_layer_says_the_same_as_its_tar() {
     let i = merge(&[read(&lower), read(&upper)], &Options::default());
     assert!(i.packages.is_empty());
 }
+
+#[test]
+fn deleted_secrets_are_found_in_the_lower_layer() {
+    let options = Options { secrets: true, checks: true, ..Options::default() };
+    let read = |items: &[Item<'_>]| scan_layer(layer(items).as_slice(), "x", None, &options);
+    let token = format!("{}{}", "ghp_", "a8Kd02mXq9Zr4TbL7vWn3YpC5sHj1GfE6uRo");
+    let lower = read(&[RELEASE, File("root/token", &token), File("root/kept", &token), File("etc/shadow", "me::1:\n")]);
+    let upper = read(&[File("root/.wh.token", "")]);
+    let i = merge(&[lower, upper], &options);
+    let seen: Vec<_> = i.secrets.iter().map(|s| (s.path.as_str(), s.deleted, s.layer)).collect();
+    assert_eq!(seen, [("root/kept", false, Some(0)), ("root/token", true, Some(0))]);
+    assert_eq!(i.weaknesses[0].id, "empty-password");
+}

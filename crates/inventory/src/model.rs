@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::image_checks::Weakness;
+use crate::secrets::Secret;
+
 /// The operating system, the packages and what could not be read of one image, root directory, source tree or SBOM.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {
@@ -18,6 +21,12 @@ pub struct Inventory {
     /// The layers that were read, lowest first; empty for a directory or a file.
     #[serde(default)]
     pub layers: Vec<LayerInfo>,
+    /// Credentials left in files, when `Options::secrets` asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
+    /// Weak files, when `Options::checks` asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weaknesses: Vec<Weakness>,
 }
 
 /// One image layer, as the inventory saw it.

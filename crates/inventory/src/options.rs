@@ -59,6 +59,10 @@ pub struct Options {
     pub keep_owned: bool,
     /// What packages of lock files are worth.
     pub locks: Locks,
+    /// Also look for credentials in every file.
+    pub secrets: bool,
+    /// Also look for weak modes of files, shared host keys and empty passwords.
+    pub checks: bool,
     /// Paths relative to the root that are not entered.
     pub skip: Vec<String>,
 }

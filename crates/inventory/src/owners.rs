@@ -1,6 +1,8 @@
 //! Which files belong to packages of the distribution.
 
-use crate::facts::FileFacts;
+use std::collections::HashSet;
+
+use crate::facts::{FileFacts, Note};
 use crate::pathhash::HashSet64;
 
 /// Places that the distributions' own packages never use (Debian Policy 9.1.2; FHS 3.0, 3.13 and 4.9). What a
@@ -8,8 +10,18 @@ use crate::pathhash::HashSet64;
 const FOREIGN: &[&str] = &["opt/", "usr/local/", "srv/", "home/"];
 
 /// The set of owned paths, from package databases' file lists.
-pub fn collect<'a>(facts: impl Iterator<Item = &'a FileFacts>) -> HashSet64 {
-    let lists: Vec<&[u64]> = facts.map(|f| f.owned.as_slice()).filter(|list| !list.is_empty()).collect();
+pub fn collect<'a>(facts: impl Iterator<Item = &'a FileFacts> + Clone) -> HashSet64 {
+    let foreign: HashSet<&str> = facts
+        .clone()
+        .flat_map(|f| &f.notes)
+        .filter_map(|note| if let Note::ThirdParty(names) = note { Some(names) } else { None })
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let is_foreign =
+        |f: &FileFacts| f.notes.iter().any(|n| matches!(n, Note::FilesOf(name) if foreign.contains(name.as_str())));
+    let lists: Vec<&[u64]> =
+        facts.filter(|f| !f.owned.is_empty() && !is_foreign(f)).map(|f| f.owned.as_slice()).collect();
     let mut set = HashSet64::with_capacity_and_hasher(lists.iter().map(|l| l.len()).sum(), Default::default());
     for list in lists {
         set.extend(list);

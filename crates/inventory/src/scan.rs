@@ -112,9 +112,11 @@ fn read_layer(
     cache: Option<&dyn LayerCache>,
     options: &Options,
 ) -> Result<LayerInventory, InventoryError> {
+    let wanted = crate::extras::features(options);
     if let Some(found) = cache.and_then(|c| c.get(&source.diff_id))
         && found.format == LAYER_FORMAT
         && found.diff_id == source.diff_id
+        && found.features & wanted == wanted
     {
         return Ok(found);
     }

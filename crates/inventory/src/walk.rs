@@ -14,12 +14,14 @@ use rustix::io::Errno;
 
 use crate::analyzer::{Matcher, run, unreadable};
 use crate::candidates::may_be_binary;
+use crate::extras::{self, Seen};
 use crate::facts::{FileFacts, Note};
 use crate::fileview::{FileView, SizedFile};
 use crate::model::Unknown;
 use crate::options::Options;
 use crate::pathhash;
 use crate::root::{Root, open_entry};
+use crate::secrets::MAX_FILE_BYTES;
 
 /// Bytes for directory entries at a time: about 800 names, which is one call for nearly every directory.
 const DIRENT_BUFFER_BYTES: usize = 32 << 10;
@@ -122,6 +124,7 @@ struct Shared<'a> {
     options: &'a Options,
     flavor: Flavor,
     device: u64,
+    extras: bool,
     queue: Queue,
     entries: AtomicU64,
     full: AtomicBool,
@@ -142,6 +145,7 @@ pub fn walk(root: &Root, matcher: &Matcher, options: &Options, flavor: Flavor) -
         matcher,
         options,
         flavor,
+        extras: extras::features(options) != 0,
         device: fstat(root.fd()).map_or(0, |stat| stat.st_dev),
         queue: Queue {
             state: Mutex::new(QueueState { dirs: vec![Vec::new()], busy: 0, waiting: 0 }),
@@ -216,6 +220,12 @@ impl<'a> Worker<'a> {
             self.out.opaque.push(pathhash::path(&dir));
         }
         self.path = dir;
+        if self.shared.options.checks
+            && let Ok(stat) = fstat(&fd)
+        {
+            let seen = Seen { path: &self.path, mode: stat.st_mode & 0o7777, size: 0, is_dir: true };
+            self.out.facts.extend(extras::look(&seen, None, self.shared.options));
+        }
         let base = self.path.len();
         let mut count = 0u64;
         let mut raw = RawDir::new(&fd, buffer);
@@ -299,10 +309,32 @@ impl<'a> Worker<'a> {
             self.read(dir, name, &found);
         }
         self.found = found;
+        if self.shared.extras {
+            self.look(dir, name);
+        }
         if may_be_binary(&self.path, name.to_bytes()) {
             self.out.candidates.extend_from_slice(&self.path);
             self.out.candidates.push(0);
         }
+    }
+
+    /// The opt-in looks: they need every file's mode, and the contents of many.
+    fn look(&mut self, dir: BorrowedFd<'_>, name: &std::ffi::CStr) {
+        let options = self.shared.options;
+        let Ok(stat) = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let seen = Seen { path: &self.path, mode: stat.st_mode & 0o7777, size, is_dir: false };
+        let mut contents = None;
+        if seen.wants_contents(options)
+            && let Ok(fd) = open_entry(dir, name)
+        {
+            self.scratch.clear();
+            let mut limited = std::io::Read::take(File::from(fd), MAX_FILE_BYTES);
+            if std::io::Read::read_to_end(&mut limited, &mut self.scratch).is_ok() {
+                contents = Some(self.scratch.as_slice());
+            }
+        }
+        self.out.facts.extend(extras::look(&seen, contents, options));
     }
 
     fn read(&mut self, dir: BorrowedFd<'_>, name: &std::ffi::CStr, found: &[u16]) {

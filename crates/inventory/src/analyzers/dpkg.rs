@@ -35,14 +35,24 @@ impl Analyzer for Dpkg {
         if single && !looks_like_control(text) {
             return Ok(());
         }
-        let mut residual = Vec::new();
-        paragraphs(text, |paragraph| read_paragraph(paragraph, single, &mut residual, out));
+        let mut aside = Aside::default();
+        paragraphs(text, |paragraph| read_paragraph(paragraph, single, &mut aside, out));
         out.note(Note::DatabaseRead(PackageKind::Deb));
-        if !residual.is_empty() {
-            out.note(Note::Residual(residual));
+        if !aside.residual.is_empty() {
+            out.note(Note::Residual(aside.residual));
+        }
+        if !aside.third_party.is_empty() {
+            out.note(Note::ThirdParty(aside.third_party));
         }
         Ok(())
     }
+}
+
+/// Names to note beside the packages.
+#[derive(Default)]
+struct Aside {
+    residual: Vec<String>,
+    third_party: Vec<String>,
 }
 
 /// Other files sit in `status.d`, too, depending on the builder.
@@ -60,7 +70,7 @@ fn owned_by_sums(text: &[u8], out: &mut Sink<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn read_paragraph(paragraph: &Paragraph<'_>, single: bool, residual: &mut Vec<String>, out: &mut Sink<'_>) {
+fn read_paragraph(paragraph: &Paragraph<'_>, single: bool, aside: &mut Aside, out: &mut Sink<'_>) {
     let Some(name) = paragraph.get("Package").filter(|name| !name.is_empty()) else {
         out.unknown("package", "an entry of the package database has no readable name");
         return;
@@ -75,7 +85,7 @@ fn read_paragraph(paragraph: &Paragraph<'_>, single: bool, residual: &mut Vec<St
                 out.unknown("package", format!("`{name}` is half installed; counted, but its files may be incomplete"));
             }
             Some("not-installed" | "config-files") => {
-                residual.push(name.to_owned());
+                aside.residual.push(name.to_owned());
                 return;
             }
             _ => out.unknown("package", format!("`{name}` has the strange status `{status}`; taken as installed")),
@@ -85,12 +95,86 @@ fn read_paragraph(paragraph: &Paragraph<'_>, single: bool, residual: &mut Vec<St
     if version.is_empty() {
         out.unknown("package", format!("`{name}` has no readable version"));
     }
+    if is_third_party(paragraph.get("Maintainer").unwrap_or_default(), version) {
+        aside.third_party.push(name.to_owned());
+    }
     let mut package = Package::new(PackageKind::Deb, name, version);
     package.arch = paragraph.get("Architecture").map(str::to_owned);
     package.source = Some(source(name, version, paragraph.get("Source")));
     package.depends = paragraph.get("Depends").map(relation_names).unwrap_or_default();
     package.vendor = paragraph.get("Origin").map(str::to_owned);
     out.package(package);
+}
+
+/// Maintainers' addresses of the distributions themselves.
+const DISTRIBUTIONS: &[&str] = &[
+    "debian.org",
+    "debian.net",
+    "ubuntu.com",
+    "canonical.com",
+    "kali.org",
+    "raspberrypi.com",
+    "raspbian.org",
+    "devuan.org",
+    "linuxmint.com",
+];
+/// Vendors that publish packages of their own for Debian and Ubuntu.
+const VENDORS: &[&str] = &[
+    "nodesource.com",
+    "docker.com",
+    "containerd.io",
+    "adoptium.net",
+    "eclipse.org",
+    "google.com",
+    "chromium.org",
+    "microsoft.com",
+    "gitlab.com",
+    "grafana.com",
+    "elastic.co",
+    "hashicorp.com",
+    "mongodb.com",
+    "oracle.com",
+    "nginx.com",
+    "nginx.org",
+    "github.com",
+    "cloudflare.com",
+    "datadoghq.com",
+    "percona.com",
+    "mariadb.org",
+    "mariadb.com",
+    "yarnpkg.com",
+    "influxdata.com",
+    "azul.com",
+    "amazon.com",
+    "amazonaws.com",
+    "postgresql.org",
+    "redis.com",
+    "redis.io",
+    "nvidia.com",
+    "confluent.io",
+    "sury.org",
+    "kubernetes.io",
+];
+/// Words that distributions themselves put into the revision of a version.
+const REVISION_WORDS: &[&str] = &[
+    "b", "deb", "u", "ubuntu", "bpo", "build", "nmu", "dfsg", "ds", "rpi", "rpt", "kali", "esm", "really", "rc", "git",
+    "beta", "alpha", "pre", "p", "a", "r", "svn", "lts", "m", "d", "e", "x", "repack", "stable", "exp", "willsync",
+    "maysync", "fakesync",
+];
+
+/// Whether a package comes from another place than the distribution, whose advisories then do not cover what is in
+/// it. Debian's own maintainers may have any address, so for unknown ones the form of the version decides.
+fn is_third_party(maintainer: &str, version: &str) -> bool {
+    let domain = maintainer.rsplit('@').next().unwrap_or_default().trim_end_matches(['>', ' ']);
+    let within = |list: &[&str]| {
+        list.iter().any(|d| domain == *d || domain.strip_suffix(d).is_some_and(|rest| rest.ends_with('.')))
+    };
+    if within(DISTRIBUTIONS) || domain.is_empty() {
+        return false;
+    }
+    let Some((_, revision)) = version.rsplit_once('-') else { return within(VENDORS) };
+    let mut words = revision.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty());
+    within(VENDORS) || words.any(|word| !REVISION_WORDS.contains(&word))
 }
 
 /// `Source: name (version)`; both parts default to the binary package's.
@@ -141,6 +225,21 @@ Package: half\nStatus: install reinstreq half-installed\nVersion: 2:1\n";
         let sums = b"d41d8cd98f00b204e9800998ecf8427e  etc/debian_version\n";
         let facts = read(&Dpkg, "var/lib/dpkg/status.d/base-files.md5sums", sums);
         assert_eq!(facts.owned, [crate::pathhash::owner(b"/etc/debian_version")]);
+    }
+
+    #[test]
+    fn packages_from_elsewhere() {
+        for (maintainer, version, foreign) in [
+            ("Ivan <ivan@nodesource.com>", "18.20.8-1nodesource1", true),
+            ("Debian OpenSSL Team <pkg-openssl-devel@alioth-lists.debian.net>", "3.0.11-1~deb12u2", false),
+            ("Some One <me@example.org>", "1.2-3+deb12u1+b1", false),
+            ("Some One <me@example.org>", "1.2-3~acme1", true),
+            ("Docker <support@docker.com>", "5:24.0.7-1~debian.12~bookworm", true),
+            ("Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>", "1.2-0ubuntu3.1", false),
+            ("", "1", false),
+        ] {
+            assert_eq!(is_third_party(maintainer, version), foreign, "{maintainer} {version}");
+        }
     }
 
     #[test]

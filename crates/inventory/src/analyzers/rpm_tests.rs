@@ -40,7 +40,7 @@ fn ndb(blobs: &[Vec<u8>]) -> Vec<u8> {
     file[..4].copy_from_slice(b"RpmP");
     file[12..16].copy_from_slice(&1u32.to_le_bytes());
     for (index, blob) in blobs.iter().enumerate() {
-        while file.len() % 16 != 0 {
+        while !file.len().is_multiple_of(16) {
             file.push(0);
         }
         let slot = 32 + index * 16;

@@ -133,7 +133,7 @@ fn sample() -> Inventory {
         package.evidence = Evidence::Database;
     }
     let layers = vec![LayerInfo { diff_id: "sha256:aa".into(), ..LayerInfo::default() }];
-    Inventory { os: Some(os), packages, unknown: Vec::new(), layers }
+    Inventory { os: Some(os), packages, unknown: Vec::new(), layers, ..Inventory::default() }
 }
 
 #[test]
