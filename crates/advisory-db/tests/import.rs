@@ -138,6 +138,78 @@ fn csaf_of_red_hat_and_suse() {
 }
 
 #[test]
+fn updateinfo_of_amazon_and_fedora() {
+    let text = r#"<?xml version="1.0" ?>
+<updates>
+ <update author="linux-security@amazon.com" from="linux-security@amazon.com" status="final" type="security" version="1.4">
+  <id>ALAS2023-2023-047</id><title>t</title><issued date="2023-02-17 01:30"/><updated date="2023-02-22 20:59"/><severity>important</severity>
+  <references><reference href="h" id="CVE-2022-1304" title="" type="cve"/></references>
+  <pkglist><collection short="amazon-linux-2023"><name>n</name>
+   <package arch="x86_64" epoch="0" name="e2fsprogs" release="2.amzn2023.0.2" version="1.46.5"><filename>f</filename></package>
+   <package arch="aarch64" epoch="1" name="libss" release="2.amzn2023.0.2" version="1.46.5"><filename>f</filename></package></collection></pkglist>
+ </update>
+ <update status="stable" type="bugfix"><id>FEDORA-2024-0</id><pkglist><collection><package name="x" version="1" release="1.fc40" epoch="0"/></collection></pkglist></update>
+ <update status="stable" type="security"><id>FEDORA-2024-1</id><severity>Low</severity><references><reference id="CVE-2024-5" type="bugzilla"/></references>
+  <pkglist><collection><package name="x" version="1" release="1.fc40" epoch="0"/></collection></pkglist></update>
+</updates>"#;
+    let records = read("updateinfo.xml", text).unwrap();
+    assert_eq!(records.len(), 2);
+    let alas = &records.iter().find(|(s, _)| s == "Amazon").unwrap().1;
+    assert_eq!((alas.label, alas.upstream[0].as_str()), (Label::High, "CVE-2022-1304"));
+    let libss = alas.affected.iter().find(|a| a.name == "libss").unwrap();
+    assert_eq!(
+        (libss.ecosystem.as_str(), libss.ranges[0][1].version.as_str()),
+        ("Amazon Linux:2023", "1:1.46.5-2.amzn2023.0.2")
+    );
+    let fedora = &records.iter().find(|(s, _)| s == "Fedora").unwrap().1;
+    assert_eq!(fixed(fedora, "Fedora:40").as_deref(), Some("1-1.fc40"));
+}
+
+#[test]
+fn oval_of_ubuntu_and_red_hat() {
+    let ubuntu = r#"<oval_definitions xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5" xmlns:linux-def="l">
+ <definitions>
+  <definition class="vulnerability" id="oval:com.ubuntu.jammy:def:1" version="1"><metadata><title>CVE-2024-1 on Ubuntu 22.04 LTS (jammy) - low</title>
+   <affected family="unix"><platform>Ubuntu 22.04 LTS</platform></affected><reference source="CVE" ref_id="CVE-2024-1" ref_url="u"/><advisory><severity>Low</severity></advisory></metadata>
+   <criteria><criteria operator="OR"><criterion test_ref="tst:1" comment="fixed"/><criterion test_ref="tst:2" comment="no fix"/></criteria></criteria></definition>
+  <definition class="inventory" id="x" version="1"><metadata><title>Ubuntu 22.04 is installed</title><affected family="unix"><platform>Ubuntu 22.04 LTS</platform></affected></metadata><criteria><criterion test_ref="tst:1"/></criteria></definition>
+ </definitions>
+ <tests>
+  <linux-def:dpkginfo_test id="tst:1" version="1"><linux-def:object object_ref="obj:1"/><linux-def:state state_ref="ste:1"/></linux-def:dpkginfo_test>
+  <linux-def:dpkginfo_test id="tst:2" version="1"><linux-def:object object_ref="obj:2"/></linux-def:dpkginfo_test>
+ </tests>
+ <objects>
+  <linux-def:dpkginfo_object id="obj:1" version="1"><linux-def:name var_ref="var:1" var_check="at least one"/></linux-def:dpkginfo_object>
+  <linux-def:dpkginfo_object id="obj:2" version="1"><linux-def:name>libfoo1</linux-def:name></linux-def:dpkginfo_object>
+ </objects>
+ <states><linux-def:dpkginfo_state id="ste:1" version="1"><linux-def:evr datatype="debian_evr_string" operation="less than">0:3.0.2-0ubuntu1.15</linux-def:evr></linux-def:dpkginfo_state></states>
+ <variables><constant_variable id="var:1" version="1" datatype="string"><value>libssl3</value><value>openssl</value></constant_variable></variables>
+</oval_definitions>"#;
+    let records = read("com.ubuntu.jammy.cve.oval.xml", ubuntu).unwrap();
+    assert_eq!(records.len(), 1);
+    let record = &records[0].1;
+    assert_eq!((record.upstream[0].as_str(), record.label), ("CVE-2024-1", Label::Low));
+    let of = |name: &str| record.affected.iter().find(|a| a.name == name).unwrap();
+    assert_eq!(of("libssl3").ecosystem, "Ubuntu:22.04:LTS#binary");
+    assert_eq!(of("openssl").ranges[0][1].version, "3.0.2-0ubuntu1.15");
+    assert_eq!(of("libfoo1").ranges[0].len(), 1, "affected without a fix");
+    let red_hat = r#"<oval_definitions xmlns="o"><definitions><definition class="patch" id="oval:com.redhat.rhsa:def:20242447"><metadata><title>RHSA-2024:2447: openssl (Low)</title>
+   <affected family="unix"><platform>Red Hat Enterprise Linux 9</platform></affected><reference ref_id="RHSA-2024:2447" source="RHSA"/><reference ref_id="CVE-2023-2975" source="CVE"/>
+   <advisory><severity>Low</severity><issued date="2024-04-30"/><updated date="2024-05-01"/></advisory></metadata>
+   <criteria operator="AND"><criterion test_ref="t:os"/><criteria operator="AND"><criterion test_ref="t:1"/><criterion test_ref="t:signed"/></criteria></criteria></definition></definitions>
+  <tests><red-def:rpminfo_test id="t:1"><red-def:object object_ref="o:1"/><red-def:state state_ref="s:1"/></red-def:rpminfo_test>
+   <red-def:rpminfo_test id="t:signed"><red-def:object object_ref="o:1"/><red-def:state state_ref="s:2"/></red-def:rpminfo_test></tests>
+  <objects><red-def:rpminfo_object id="o:1"><red-def:name>openssl</red-def:name></red-def:rpminfo_object></objects>
+  <states><red-def:rpminfo_state id="s:1"><red-def:evr datatype="evr_string" operation="less than">1:3.0.7-27.el9</red-def:evr></red-def:rpminfo_state>
+   <red-def:rpminfo_state id="s:2"><red-def:signature_keyid operation="equals">199e2f91fd431d51</red-def:signature_keyid></red-def:rpminfo_state></states></oval_definitions>"#;
+    let records = read("rhel-9.oval.xml", red_hat).unwrap();
+    assert_eq!(records[0].1.id, "RHSA-2024:2447");
+    assert_eq!(fixed(&records[0].1, "Red Hat:enterprise_linux:9").as_deref(), Some("1:3.0.7-27.el9"));
+    let cut = read("cut.xml", "<updates><update>").unwrap_err().to_string();
+    assert!(cut.contains("cut.xml") && cut.contains("cut"), "{cut}");
+}
+
+#[test]
 fn a_source_that_knows_unfixed_ones_replaces_those_that_do_not() {
     let osv = |id: &str, ecosystem: &str| {
         format!(

@@ -1,6 +1,7 @@
 //! From what is installed to where its advisories are: ecosystems, releases, derivatives.
 
 use crate::version::Order;
+use stockade_advisory_db::import::oval::BINARY;
 use stockade_inventory::{OsInfo, PackageKind};
 
 /// OSV's name of a language ecosystem; `None` for operating system packages and kinds without advisories.
@@ -165,7 +166,9 @@ fn candidates(id: &str, version: &str, codename: Option<&str>) -> Vec<Pattern> {
             let number = if version.is_empty() { by_name().unwrap_or("") } else { major(version) };
             if number.is_empty() { exact("Debian:testing".into()) } else { exact(format!("Debian:{number}")) }
         }
-        "ubuntu" => vec![Pattern::Exact(format!("Ubuntu:{version}")), Pattern::Exact(format!("Ubuntu:{version}:LTS"))],
+        "ubuntu" => {
+            ["", ":LTS", BINARY, ":LTS#binary"].map(|end| Pattern::Exact(format!("Ubuntu:{version}{end}"))).to_vec()
+        }
         "alpine" if version.contains('_') || version.is_empty() => exact("Alpine:edge".into()),
         "alpine" => exact(format!("Alpine:v{}", minor(version))),
         "wolfi" => exact("Wolfi".into()),

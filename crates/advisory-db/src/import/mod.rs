@@ -11,8 +11,11 @@ pub mod kev;
 mod merge;
 mod nvd;
 pub mod osv;
+pub mod oval;
 mod secdb;
 mod sniff;
+mod updateinfo;
+mod xml;
 
 use crate::error::DbError;
 use crate::model::{Affected, ExploitedFact, Record, Source, parse_day, show_day};
@@ -146,6 +149,8 @@ impl Batch {
             Format::Secdb => secdb::read(self, name, bytes, day)?,
             Format::Arch => arch::read(self, name, bytes, day)?,
             Format::Csaf => csaf::read(self, name, bytes)?,
+            Format::Oval => oval::read(self, name, bytes, day)?,
+            Format::UpdateInfo => updateinfo::read(self, name, bytes, day)?,
             Format::Nvd => nvd::read(self, name, bytes)?,
             Format::Kev => {
                 let (released, facts) = kev::parse(name, bytes)?;
@@ -234,14 +239,15 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 fn is_document(path: &Path) -> bool {
-    let known = ["json", "csv", "gz", "zip"];
+    let known = ["json", "csv", "xml", "gz", "zip"];
     path.extension().and_then(|e| e.to_str()).is_some_and(|e| known.contains(&e.to_ascii_lowercase().as_str()))
 }
 
 /// Address, licence and attribution of the sources that importers know.
-const KNOWN: [(&str, &str, &str, &str); 19] = [
+const KNOWN: [(&str, &str, &str, &str); 23] = [
     ("AlmaLinux", "https://errata.almalinux.org/", "MIT", "AlmaLinux errata"),
     ("Alpine", "https://secdb.alpinelinux.org/", "CC-BY-SA-4.0", "Alpine Linux security database"),
+    ("Amazon", "https://alas.aws.amazon.com/", "see the source", "Amazon Linux security center"),
     ("Arch", "https://security.archlinux.org/", "MIT", "Arch Linux security tracker"),
     (
         "CISA-KEV",
@@ -258,6 +264,7 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
         "free to use with attribution",
         "Exploit Prediction Scoring System by FIRST",
     ),
+    ("Fedora", "https://bodhi.fedoraproject.org/", "see the source", "Fedora updates"),
     ("GitHub", "https://github.com/github/advisory-database", "CC-BY-4.0", "GitHub Advisory Database"),
     ("Go", "https://github.com/golang/vulndb", "CC-BY-4.0", "The Go vulnerability database"),
     (
@@ -268,11 +275,13 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
     ),
     ("OSV", "https://osv.dev/", "see the records", "OSV"),
     ("OpenSSF-malicious", "https://github.com/ossf/malicious-packages", "Apache-2.0", "OpenSSF malicious packages"),
+    ("Oracle", "https://linux.oracle.com/security/", "see the source", "Oracle Linux errata"),
     ("PyPA", "https://github.com/pypa/advisory-database", "CC-BY-4.0", "PyPA advisory database"),
     ("Red-Hat", "https://security.access.redhat.com/data/", "CC-BY-4.0", "Red Hat security data"),
     ("Rocky", "https://errata.rockylinux.org/", "BSD-3-Clause", "Rocky Linux errata"),
     ("RustSec", "https://github.com/rustsec/advisory-db", "CC0-1.0 AND CC-BY-4.0", "RustSec advisory database"),
     ("SUSE", "https://www.suse.com/support/security/", "CC-BY-4.0", "SUSE security data"),
+    ("Ubuntu-OVAL", "https://security-metadata.canonical.com/oval/", "CC-BY-SA-4.0", "Ubuntu OVAL data"),
     ("Ubuntu", "https://ubuntu.com/security", "CC-BY-SA-4.0", "Ubuntu security notices and CVE data"),
 ];
 

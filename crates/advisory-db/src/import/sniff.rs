@@ -16,6 +16,10 @@ pub enum Format {
     Arch,
     /// CSAF 2.0 advisories and VEX documents (Red Hat, SUSE).
     Csaf,
+    /// OVAL definitions.
+    Oval,
+    /// `updateinfo.xml` of an RPM repository.
+    UpdateInfo,
     /// NVD, JSON 2.0.
     Nvd,
     /// CISA's catalogue.
@@ -26,12 +30,14 @@ pub enum Format {
 
 impl Format {
     /// Names for messages.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 10] = [
         "OSV",
         "Debian tracker JSON",
         "Alpine secdb",
         "Arch issues JSON",
         "CSAF",
+        "OVAL",
+        "updateinfo.xml",
         "NVD JSON 2.0",
         "CISA KEV",
         "EPSS CSV",
@@ -46,6 +52,8 @@ impl Format {
         }
         let has = |key: &str| text.contains(&format!("\"{key}\""));
         let found = match text.chars().next()? {
+            '<' if text.contains("<oval_definitions") || text.contains(":oval_definitions") => Format::Oval,
+            '<' if text.contains("<updates") => Format::UpdateInfo,
             '[' if has("affected") && has("issues") => Format::Arch,
             '{' if has("catalogVersion") || has("knownRansomwareCampaignUse") => Format::Kev,
             '{' if has("csaf_version") => Format::Csaf,

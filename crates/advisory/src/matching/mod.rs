@@ -11,6 +11,7 @@ use crate::version::Order;
 use range::Answer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use stockade_advisory_db::import::oval::BINARY;
 use stockade_advisory_db::names::normalise;
 use stockade_advisory_db::{DbError, Note, Reader};
 use stockade_inventory::{Inventory, Package, PackageKind, Unknown};
@@ -294,6 +295,8 @@ impl Matcher<'_> {
 fn os_queries(package: &Package, release: &Release) -> Vec<Query> {
     let own = (package.name.as_str(), package.version.as_str());
     let source = package.source.as_ref().map_or(own, |s| (s.name.as_str(), s.version.as_str()));
+    // Signed kernels are built from a source package of their own, with its own versions; advisories name the kernel's.
+    let source = if source.0.starts_with("linux-signed-") { ("linux", own.1) } else { source };
     let names = match package.kind {
         PackageKind::Deb | PackageKind::Apk => vec![source],
         // Red Hat and AlmaLinux name binary packages, Rocky and SUSE source packages; their versions agree.
@@ -305,7 +308,8 @@ fn os_queries(package: &Package, release: &Release) -> Vec<Query> {
         if ecosystem::order_of(package.kind) != Order::of_ecosystem(ecosystem) {
             continue;
         }
-        for (name, version) in &names {
+        let names = if ecosystem.ends_with(BINARY) { std::slice::from_ref(&own) } else { &names[..] };
+        for (name, version) in names {
             out.push(Query { ecosystem: ecosystem.clone(), name: (*name).to_owned(), version: (*version).to_owned() });
         }
     }

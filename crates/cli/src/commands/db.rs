@@ -36,7 +36,7 @@ enum Verb {
 
 const FORMATS: &str = "Formats, told by content, also inside ZIP archives and gzip files: OSV records (all ecosystems, GitHub, Ubuntu, \
     AlmaLinux, Rocky …), Debian tracker JSON, secdb of Alpine, Wolfi and Chainguard, Arch issues JSON, CSAF and VEX of Red Hat and \
-    SUSE, NVD JSON 2.0 (ratings), CISA's exploited vulnerabilities, EPSS CSV, and databases made by `db export` or `db build`.";
+    SUSE, OVAL of Ubuntu, Red Hat, Oracle and SUSE, updateinfo.xml of RPM repositories, NVD JSON 2.0 (ratings), CISA's exploited vulnerabilities, EPSS CSV, and databases made by `db export` or `db build`.";
 
 #[derive(Debug, clap::Args)]
 struct Status {
