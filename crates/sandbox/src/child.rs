@@ -95,7 +95,7 @@ pub(crate) struct Orders<'a> {
     pub(crate) join: Option<(BorrowedFd<'a>, c_int)>,
     /// Namespaces to make (`CLONE_NEW*`).
     pub(crate) unshare: c_int,
-    /// Open `cgroup.procs` files to enter (v1).
+    /// Open `tasks` files of groups to enter (v1).
     pub(crate) cgroups: &'a [OwnedFd],
     pub(crate) new_cgroup_namespace: bool,
     /// Wait for [`Word::Go`] before anything else.

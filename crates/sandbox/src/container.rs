@@ -190,7 +190,7 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
         launcher_sync: ours.as_raw_fd(),
         join: Some((pidfd.as_fd(), user | JOINED)),
         unshare: 0,
-        cgroups: &membership.procs,
+        cgroups: &membership.tasks,
         new_cgroup_namespace: false,
         hold: has_limits,
         wait_for_mounts: false,

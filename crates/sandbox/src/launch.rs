@@ -115,7 +115,7 @@ fn orders<'a>(
         launcher_sync: launch.sync.as_raw_fd(),
         join: user.map(|fd| (fd.as_fd(), libc::CLONE_NEWUSER)),
         unshare: later_flags(plan),
-        cgroups: &launch.membership.procs,
+        cgroups: &launch.membership.tasks,
         new_cgroup_namespace: plan.namespaces.cgroup == Namespace::New,
         hold: false,
         wait_for_mounts: true,

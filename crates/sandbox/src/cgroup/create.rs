@@ -19,8 +19,10 @@ const HANDED_DOWN: [&str; 4] = ["cpu", "io", "memory", "pids"];
 pub(crate) struct Membership {
     /// The v2 directory, for `CLONE_INTO_CGROUP`.
     pub(crate) unified: Option<OwnedFd>,
-    /// `cgroup.procs` of each v1 group, open for writing.
-    pub(crate) procs: Vec<OwnedFd>,
+    /// `tasks` of each v1 group, open for writing: the process writes itself ("0") before it has a second thread. Through
+    /// `cgroup.procs` the kernel would first wait for all its processors (a grace period, ten milliseconds on an idle
+    /// machine); a thread that moves itself needs no such lock.
+    pub(crate) tasks: Vec<OwnedFd>,
 }
 
 impl Cgroup {
@@ -105,9 +107,9 @@ impl Cgroup {
                 let fd = openat(CWD, &dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
                 membership.unified = Some(fd.map_err(failed("open the group", &dir))?);
             } else {
-                let file = dir.join("cgroup.procs");
+                let file = dir.join("tasks");
                 let fd = openat(CWD, &file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-                membership.procs.push(fd.map_err(failed("open the group", &file))?);
+                membership.tasks.push(fd.map_err(failed("open the group", &file))?);
             }
         }
         Ok(membership)

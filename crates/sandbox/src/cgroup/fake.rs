@@ -72,7 +72,7 @@ fn limits_are_written_in_the_words_of_v2() {
         pids: Some(99),
     };
     let membership = fake.cgroup().create(&limits, false, &[]).unwrap();
-    assert!(membership.unified.is_some() && membership.procs.is_empty(), "born into the group, no migration");
+    assert!(membership.unified.is_some() && membership.tasks.is_empty(), "born into the group, no migration");
     assert_eq!(fake.read("memory.max"), "104857600");
     assert_eq!(fake.read("memory.swap.max"), "52428800", "v2 counts swap alone");
     assert_eq!(fake.read("memory.low"), "52428800");

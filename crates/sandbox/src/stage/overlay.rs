@@ -58,6 +58,19 @@ pub(super) fn open(layers: &Layers<'_>, userns: Option<BorrowedFd<'_>>, attribut
         other => other,
     }
     .map_err(failed("join layers above", layers.upper))
+    .inspect(|_| opened.park(layers.upper))
+}
+
+impl Opened {
+    /// Attaches the layers' mounts, which have served, over the upper directory as this namespace sees it. They go with
+    /// the old root in one unmount; as detached mounts, each would make the kernel wait for all its processors when it
+    /// is closed (a fifth of a millisecond). Failing to is no harm.
+    fn park(&self, place: &Path) {
+        let Ok(place) = directory(CWD, place) else { return };
+        for mount in &self.mounts {
+            let _ = mount::attach(mount.as_fd(), place.as_fd(), c"");
+        }
+    }
 }
 
 fn open_plain(layers: &Layers<'_>) -> Result<Opened> {
@@ -81,29 +94,32 @@ fn open_mapped(layers: &Layers<'_>, userns: BorrowedFd<'_>) -> Result<Opened> {
     // overlayfs wants upper and work to be on the same mount.
     let pair = common(layers.upper, layers.work);
     let all = layers.lower.iter().fold(pair.clone(), |sum, path| common(&sum, path));
-    let mut mounts = vec![mapped(&all)?];
-    let beneath = |mounts: &[OwnedFd], top: &Path, path: &Path| {
-        let mount = mounts.last()?;
-        beneath(mount.as_fd(), path.strip_prefix(top).ok()?).ok()
-    };
-    let (upper, work) = match (beneath(&mounts, &all, layers.upper), beneath(&mounts, &all, layers.work)) {
+    let shared = mapped(&all)?;
+    let reach = |mount: &OwnedFd, top: &Path, path: &Path| beneath(mount.as_fd(), path.strip_prefix(top).ok()?).ok();
+    let mut mounts = Vec::new();
+    let (upper, work) = match (reach(&shared, &all, layers.upper), reach(&shared, &all, layers.work)) {
         (Some(upper), Some(work)) => (upper, work),
         _ => {
-            let own = [mapped(&pair)?];
-            let open = |path: &Path| beneath(&own, &pair, path).ok_or(Errno::XDEV).map_err(failed("reach", path));
+            let own = mapped(&pair)?;
+            let open = |path: &Path| reach(&own, &pair, path).ok_or(Errno::XDEV).map_err(failed("reach", path));
             let found = (open(layers.upper)?, open(layers.work)?);
-            mounts.splice(0..0, own);
+            mounts.push(own);
             found
         }
     };
     let mut lower = Vec::with_capacity(layers.lower.len());
     for path in layers.lower {
-        // `all` is the last of `mounts` still.
-        lower.push(match beneath(&mounts, &all, path) {
+        lower.push(match reach(&shared, &all, path) {
             Some(fd) => fd,
-            None => mapped(path)?,
+            None => {
+                let own = mapped(path)?;
+                let root = beneath(own.as_fd(), Path::new("")).map_err(failed("reach", path))?;
+                mounts.push(own);
+                root
+            }
         });
     }
+    mounts.push(shared);
     Ok(Opened { lower, upper, work, mounts })
 }
 
