@@ -12,7 +12,7 @@ pub struct Plan {
     pub root: Root,
     /// Mounts in order, after the root; targets are resolved inside the root (`RESOLVE_IN_ROOT`).
     /// /proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys and /sys/fs/cgroup are entries of this list too:
-    /// see [`Mount::defaults`] of the implementation.
+    /// see [`crate::defaults::mounts`].
     pub mounts: Vec<Mount>,
     /// Which namespaces are new, joined or the host's. The mount namespace is always new.
     pub namespaces: Namespaces,
@@ -37,7 +37,7 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// System call filter; `None` is unconfined.
     pub seccomp: Option<SeccompPolicy>,
-    /// Landlock rules, applied where the kernel has it.
+    /// Enter a Landlock domain where the kernel has it (see the `landlock` module for what it forbids).
     pub landlock: bool,
     /// An in-container init (pid 1 that reaps and forwards signals) runs `process` as its child.
     pub init: bool,
