@@ -135,6 +135,11 @@ fn classify(e: &(dyn Error + 'static)) -> Option<(Option<Exit>, Option<String>)>
     if e.is::<stockade_config::ConfigError>() {
         return Some((Some(Exit::USAGE), None));
     }
+    if let Some(e) = e.downcast_ref::<stockade_engine::EngineError>()
+        && e.is_usage()
+    {
+        return Some((Some(Exit::USAGE), None));
+    }
     None
 }
 

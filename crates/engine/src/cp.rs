@@ -188,13 +188,34 @@ fn pack_dir(builder: &mut tar::Builder<impl Write>, path: &Path, name: &Path, me
 }
 
 fn pack_one(builder: &mut tar::Builder<impl Write>, path: &Path, name: &Path, meta: &fs::Metadata) -> io::Result<()> {
-    if meta.file_type().is_socket() {
+    let kind = meta.file_type();
+    let special = if kind.is_socket() {
         return Ok(());
+    } else if kind.is_fifo() {
+        Some(tar::EntryType::Fifo)
+    } else if kind.is_char_device() {
+        Some(tar::EntryType::Char)
+    } else if kind.is_block_device() {
+        Some(tar::EntryType::Block)
+    } else {
+        None
+    };
+    let Some(special) = special else {
+        return match builder.append_path_with_name(path, name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+    };
+    // The tar crate stores special files under the path that they were read from.
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata(meta);
+    header.set_entry_type(special);
+    header.set_size(0);
+    if special != tar::EntryType::Fifo {
+        header.set_device_major(rustix::fs::major(meta.rdev()))?;
+        header.set_device_minor(rustix::fs::minor(meta.rdev()))?;
     }
-    match builder.append_path_with_name(path, name) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    builder.append_data(&mut header, name, io::empty())
 }
 
 /// Unpacks the tar. Runs inside.

@@ -55,9 +55,7 @@ pub enum EngineError {
         holder: String,
     },
     /// The name breaks docker's rule.
-    #[error(
-        "`{name}` is no container name: two or more letters, digits, `_`, `.`, `-`, and the first one a letter or digit"
-    )]
+    #[error("`{name}` is no container name: letters, digits, `_`, `.`, `-`, and the first one a letter or digit")]
     BadName {
         /// As typed.
         name: String,

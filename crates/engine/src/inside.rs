@@ -108,11 +108,11 @@ impl Worker {
 fn enter(inside: &Inside) -> std::io::Result<()> {
     match inside {
         Inside::Running { user, mount } => {
+            // The mount namespace first: it belongs to the host's user namespace, and the container's root has no
+            // rights over it.
+            move_into_link_name_space(mount.as_fd(), Some(LinkNameSpaceType::Mount))?;
             if let Some(user) = user {
                 move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User))?;
-            }
-            move_into_link_name_space(mount.as_fd(), Some(LinkNameSpaceType::Mount))?;
-            if user.is_some() {
                 // Root of the container: what we make belongs to it.
                 set_thread_groups(&[])?;
                 set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;

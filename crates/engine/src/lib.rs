@@ -9,6 +9,7 @@
 //! - [`Client`] is a connection to a monitor: attach, input, resize.
 #![forbid(unsafe_code)]
 
+mod binds;
 mod client;
 pub mod clock;
 mod commit;
@@ -37,6 +38,7 @@ mod remove;
 mod request;
 mod resolve;
 mod restart;
+pub mod seccomp_file;
 pub mod signals;
 pub mod spec;
 mod start;

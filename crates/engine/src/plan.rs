@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use stockade_sandbox::defaults;
 use stockade_sandbox::{
     Capabilities, CapabilitySets, CgroupPlan, Device, IdMap, Mount, MountFlags, MountKind, Namespace, Namespaces, Plan,
-    Process, Propagation, Rlimit, Root, SeccompPolicy, User, caps, seccomp,
+    Process, Rlimit, Root, SeccompPolicy, User, caps, seccomp,
 };
 
+use crate::binds::{self, HostMounts};
 use crate::error::EngineError;
 use crate::paths::{self, ContainerPaths};
-use crate::spec::{ConfineSpec, MountSpec, MountType, SeccompChoice, Shared, Spec};
-use crate::{Engine, Level, NetMode, ranges, volume};
+use crate::spec::{ConfineSpec, SeccompChoice, Shared, Spec};
+use crate::{Engine, Level, NetMode, ranges};
 
 impl Level {
     /// The sandbox's name of the level.
@@ -209,8 +210,9 @@ fn mounts(spec: &Spec, around: &Surroundings<'_>, id_map: Option<&IdMap>) -> Res
             mounts.push(bind(source, target, id_map.is_some()));
         }
     }
+    let host = HostMounts::read();
     for mount in &spec.host.mounts {
-        mounts.push(user_mount(mount, around.engine.root(), id_map.is_some()));
+        mounts.extend(binds::user_mounts(mount, around.engine.root(), id_map.is_some(), &host));
     }
     Ok(mounts)
 }
@@ -232,47 +234,6 @@ fn bind(source: PathBuf, target: &str, idmapped: bool) -> Mount {
         target: target.to_owned(),
         flags: MountFlags { nosuid: true, nodev: true, noexec: true, ..MountFlags::default() },
     }
-}
-
-fn user_mount(mount: &MountSpec, root: &Path, idmapped: bool) -> Mount {
-    let propagation = match mount.propagation.as_str() {
-        "shared" | "rshared" => Propagation::Shared,
-        "slave" | "rslave" => Propagation::Slave,
-        _ => Propagation::Private,
-    };
-    let flags = MountFlags { readonly: mount.readonly, propagation, ..MountFlags::default() };
-    match mount.kind {
-        MountType::Tmpfs => Mount {
-            kind: MountKind::Tmpfs { size_bytes: mount.size_bytes, mode: mount.mode.unwrap_or(0o1777) },
-            target: mount.target.clone(),
-            flags: MountFlags { nosuid: true, nodev: true, noexec: !mount.exec, ..flags },
-        },
-        MountType::Volume => Mount {
-            kind: MountKind::Bind { source: volume::data(root, &mount.source), recursive: false, idmapped },
-            target: mount.target.clone(),
-            flags: MountFlags { nosuid: true, nodev: true, ..flags },
-        },
-        MountType::Bind => Mount {
-            kind: MountKind::Bind {
-                source: PathBuf::from(&mount.source),
-                recursive: !mount.non_recursive,
-                idmapped: idmapped && idmap_works(Path::new(&mount.source)),
-            },
-            target: mount.target.clone(),
-            flags,
-        },
-    }
-}
-
-/// Whether ids can be translated on this mount. Kernel file systems have no ids to translate, and a socket or device is
-/// reached by its mode alone.
-fn idmap_works(source: &Path) -> bool {
-    let kernel = ["/proc", "/sys", "/dev"].iter().any(|p| source.starts_with(p));
-    let special = source.metadata().is_ok_and(|m| {
-        let kind = m.file_type();
-        kind.is_char_device() || kind.is_block_device()
-    });
-    !kernel && !special
 }
 
 fn devices(spec: &Spec) -> Vec<Device> {

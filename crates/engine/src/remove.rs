@@ -50,8 +50,9 @@ impl Engine {
         }
         let auto = record.as_ref().is_some_and(|r| r.spec.host.auto_remove);
         let result = self.erase(&id, record.as_ref(), volumes || auto);
-        drop(lock);
+        // Still locked: who waits for the lock finds the file gone and looks again.
         let _ = fs::remove_dir_all(&paths.run);
+        drop(lock);
         self.gc();
         result
     }
@@ -137,8 +138,8 @@ impl Engine {
         events::emit(self.root(), &record.spec, &record.name, "die", &code);
         if record.spec.host.auto_remove {
             let result = self.erase(id, Some(&record), true);
-            drop(lock);
             let _ = fs::remove_dir_all(&paths.run);
+            drop(lock);
             return result;
         }
         self.release_runtime(id, Some(&record))?;
@@ -178,8 +179,8 @@ impl Engine {
                     && let Ok(lock) = self.lock(id)
                 {
                     let _ = self.erase(id, Some(&record), true);
-                    drop(lock);
                     let _ = fs::remove_dir_all(&paths.run);
+                    drop(lock);
                 }
             }
             // Created half, by a process that holds no lock any more.
@@ -208,7 +209,14 @@ impl Engine {
         for entry in entries.flatten() {
             let Ok(id) = entry.file_name().into_string() else { continue };
             let paths = self.container(&id);
-            if !paths.dir.is_dir() && !record::monitor_alive(&paths) && self.unclaimed(&id) && !paths.dir.is_dir() {
+            if paths.dir.is_dir() {
+                continue;
+            }
+            // Held while the directory goes: a process that is just creating this container waits, and looks again.
+            if let Ok(Some(_lock)) = durable::Lock::try_exclusive(&paths.lock())
+                && !paths.dir.is_dir()
+                && !record::monitor_alive(&paths)
+            {
                 let _ = fs::remove_dir_all(&paths.run);
             }
         }

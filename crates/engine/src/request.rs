@@ -102,6 +102,8 @@ pub struct CreateRequest {
     pub no_new_privileges: Option<bool>,
     /// `--security-opt seccomp=…`
     pub seccomp: SeccompChoice,
+    /// `--security-opt seccomp=FILE`: the file's name and text. It is read against the container's capabilities.
+    pub seccomp_profile: Option<(String, String)>,
     /// `--security-opt systempaths=unconfined`
     pub system_paths_open: bool,
     /// `--read-only`; `None` takes the level's.

@@ -8,9 +8,9 @@ use stockade_image::config::{ContainerConfig, Healthcheck};
 
 use crate::error::EngineError;
 use crate::request::CreateRequest;
-use crate::spec::{ConfineSpec, HostSpec, MountSpec, MountType, Spec};
+use crate::spec::{ConfineSpec, HostSpec, MountSpec, MountType, SeccompChoice, Spec};
 use crate::weaken::weakened;
-use crate::{Level, NetMode, clock, signals};
+use crate::{Level, NetMode, clock, plan, seccomp_file, signals};
 
 /// Docker's PATH for images that set none.
 pub(crate) const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -69,7 +69,7 @@ pub(crate) fn resolve(
         exposed: exposed(request, config)?,
         image_volumes: config.volumes.keys().cloned().collect(),
         host: host(request, config, network)?,
-        confine: confine(request, own_state),
+        confine: confine(request, own_state)?,
     })
 }
 
@@ -280,9 +280,9 @@ pub(crate) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-fn confine(request: &CreateRequest, own_state: &[&Path]) -> ConfineSpec {
+fn confine(request: &CreateRequest, own_state: &[&Path]) -> Result<ConfineSpec, EngineError> {
     let level = request.level;
-    ConfineSpec {
+    let mut confine = ConfineSpec {
         level,
         weakened: weakened(request, own_state),
         id_range: None,
@@ -297,7 +297,13 @@ fn confine(request: &CreateRequest, own_state: &[&Path]) -> ConfineSpec {
         ipc: request.ipc.clone(),
         uts_host: request.uts_host,
         cgroupns_host: request.cgroupns_host,
+    };
+    // Refuses unknown capability names now, not at the start.
+    let capabilities = plan::capabilities(&confine, 0).map_err(|e| EngineError::usage(e.to_string()))?;
+    if let Some((name, text)) = &request.seccomp_profile {
+        confine.seccomp = SeccompChoice::Own(seccomp_file::read(name, text, capabilities).map_err(EngineError::usage)?);
     }
+    Ok(confine)
 }
 
 /// Whether the container gets a user id range of its own.

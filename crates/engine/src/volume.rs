@@ -41,7 +41,7 @@ pub(crate) fn data(root: &Path, name: &str) -> PathBuf {
 
 fn check(name: &str) -> Result<(), EngineError> {
     names::check(name).map_err(|_| EngineError::Volume {
-        message: format!("`{name}` is no volume name: two or more letters, digits, `_`, `.`, `-`, and the first one a letter or digit; a host directory is given by its absolute path"),
+        message: format!("`{name}` is no volume name: letters, digits, `_`, `.`, `-`, and the first one a letter or digit; a host directory is given by its absolute path"),
     })
 }
 

@@ -75,6 +75,9 @@ pub(crate) fn weakened(request: &CreateRequest, own_state: &[&Path]) -> Vec<Stri
     if request.seccomp == SeccompChoice::Unconfined {
         lines.push("--security-opt seccomp=unconfined: every system call of the kernel can be attacked".into());
     }
+    if let Some((name, _)) = &request.seccomp_profile {
+        lines.push(format!("--security-opt seccomp={name}: this profile replaces the level's system call filter"));
+    }
     if request.no_new_privileges == Some(false) && request.level != Level::Compat {
         lines.push("--security-opt no-new-privileges=false: set-user-id programs gain rights".into());
     }

@@ -3,7 +3,7 @@
 use super::run::CidFile;
 use crate::Outcome;
 use crate::container::flags::{ContainerFlags, ImageAndCommand};
-use crate::container::{engine, request, start_failure};
+use crate::container::{ask_gate, engine, request, start_failure};
 use crate::context::Context;
 use crate::failure::Exit;
 use crate::output;
@@ -25,6 +25,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Outcome {
     let asked = request::request(&args.flags, &args.rest.image_and_command)?;
     context.need_root("creating a container")?;
+    ask_gate(context, &asked.image, args.flags.confine.policy.as_deref())?;
     let cid_file = CidFile::reserve(args.flags.cidfile.as_deref())?;
     let created = engine(context)?.create(&asked).map_err(start_failure)?;
     for line in &created.weakened {

@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::container::attach::{self, End};
 use crate::container::detach_keys::DetachKeys;
 use crate::container::flags::{ContainerFlags, ImageAndCommand};
-use crate::container::{engine, request, start_failure, terminal};
+use crate::container::{ask_gate, engine, request, start_failure, terminal};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -42,6 +42,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     if args.flags.tty && args.flags.interactive && !args.detach && !terminal::stdin_is_terminal() {
         return Err(Failure::new("standard input is not a terminal").hint("leave out -t").with_exit(Exit::FAILED));
     }
+    ask_gate(context, &asked.image, args.flags.confine.policy.as_deref())?;
     let cid_file = CidFile::reserve(args.flags.cidfile.as_deref())?;
     let engine = engine(context)?;
     let created = engine.create(&asked).map_err(start_failure)?;

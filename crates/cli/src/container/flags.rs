@@ -190,6 +190,9 @@ pub struct ConfineFlags {
     /// Level: compat (as docker's default), standard, strict
     #[arg(long, value_name = "LEVEL", default_value = "standard")]
     pub confine: Level,
+    /// What findings in the image do: off, warn or deny, instead of `[gate] mode`
+    #[arg(long, value_name = "MODE", value_parser = ["off", "warn", "deny"], hide_possible_values = true)]
+    pub policy: Option<String>,
     /// Add a capability
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_add: Vec<String>,
@@ -199,7 +202,7 @@ pub struct ConfineFlags {
     /// All rights of root on the host
     #[arg(long)]
     pub privileged: bool,
-    /// no-new-privileges[=false], seccomp=unconfined, systempaths=unconfined
+    /// no-new-privileges[=false], seccomp=FILE, seccomp=unconfined, systempaths=unconfined
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
     /// Additional group

@@ -11,14 +11,26 @@ pub mod request;
 pub mod terminal;
 pub mod values;
 
+use stockade_config::GateMode;
 use stockade_engine::{Engine, EngineError};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::gate;
 
 /// Opens the engine.
 pub fn engine(context: &Context) -> Result<Engine, Failure> {
     Ok(Engine::open(&context.settings)?)
+}
+
+/// Asks the gate about an image before a container of it is made. `mode` is `--policy`.
+pub fn ask_gate(context: &Context, image: &str, mode: Option<&str>) -> Result<(), Failure> {
+    let Some(mode) = mode.and_then(|m| m.parse::<GateMode>().ok()) else {
+        return gate::check_before_run(context, image);
+    };
+    let mut settings = context.settings.clone();
+    settings.gate.mode = mode;
+    gate::check_before_run(&Context { settings }, image)
 }
 
 /// A failure of `run`, `create` and `exec`: docker's exit codes 125, 126, 127; 2 for wrong usage.

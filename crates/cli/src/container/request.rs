@@ -235,10 +235,13 @@ fn security_option(text: &str, request: &mut CreateRequest) -> Result<(), Failur
         ("no-new-privileges", "false") => request.no_new_privileges = Some(false),
         ("seccomp", "unconfined") => request.seccomp = SeccompChoice::Unconfined,
         ("seccomp", "builtin" | "default") => request.seccomp = SeccompChoice::Level,
-        ("seccomp", _) => {
-            return Err(Failure::usage(format!(
-                "--security-opt {text}: own seccomp profiles are not read yet; choose a level with --confine"
-            )));
+        ("seccomp", path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Failure::usage(format!("--security-opt {text}: cannot read `{path}`: {e}")))?;
+            if text.len() > stockade_engine::seccomp_file::MAX_BYTES {
+                return Err(Failure::usage(format!("--security-opt: `{path}` is too long for a seccomp profile")));
+            }
+            request.seccomp_profile = Some((path.to_owned(), text));
         }
         ("systempaths", "unconfined") => request.system_paths_open = true,
         ("apparmor", _) if !std::path::Path::new("/sys/kernel/security/apparmor").exists() => {
@@ -249,7 +252,7 @@ fn security_option(text: &str, request: &mut CreateRequest) -> Result<(), Failur
         }
         _ => {
             return Err(Failure::usage(format!(
-                "--security-opt {text} is not supported; use no-new-privileges, seccomp=unconfined or systempaths=unconfined"
+                "--security-opt {text} is not supported; use no-new-privileges, seccomp=FILE, seccomp=unconfined or systempaths=unconfined"
             )));
         }
     }

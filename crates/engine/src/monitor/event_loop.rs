@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use stockade_sandbox::process;
 
 use super::Monitor;
 use super::peer::Peer;
@@ -15,6 +16,8 @@ use crate::wire::Kind;
 
 /// Output read at once, in bytes.
 const CHUNK: usize = 16 << 10;
+/// How long nothing must happen before memory is given back.
+pub(super) const QUIET: Duration = Duration::from_millis(500);
 /// Input kept for the container before its client is no longer read, in bytes.
 const INPUT_LIMIT: usize = 64 << 10;
 
@@ -37,6 +40,13 @@ impl Monitor {
     pub(super) fn serve(&mut self) {
         loop {
             let ready = self.wait();
+            if !ready.is_empty() {
+                self.shrink_at = Some(Instant::now() + QUIET);
+            } else if self.shrink_at.is_some_and(|at| at <= Instant::now()) {
+                // Nothing happens: what the last events needed is not needed now.
+                self.shrink_at = None;
+                process::shrink_resident();
+            }
             for (source, events) in ready {
                 self.handle(source, events);
             }
@@ -161,7 +171,7 @@ impl Monitor {
     fn next_deadline(&self) -> Option<Instant> {
         let restart = self.restart_at.filter(|_| self.live.is_none());
         let health = self.health.as_ref().and_then(|h| h.deadline());
-        [self.kill_at, restart, health].into_iter().flatten().min()
+        [self.kill_at, restart, health, self.shrink_at].into_iter().flatten().min()
     }
 
     fn handle(&mut self, source: Source, events: PollFlags) {

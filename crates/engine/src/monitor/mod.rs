@@ -90,6 +90,8 @@ pub(crate) struct Monitor {
     /// When the next start is due.
     restart_at: Option<Instant>,
     warnings: Vec<String>,
+    /// When memory that is not needed in quiet times goes back to the system.
+    shrink_at: Option<Instant>,
 }
 
 /// The monitor's whole life. The result is its exit code, which nobody reads.
@@ -109,6 +111,8 @@ pub(crate) fn run(inheritance: Inheritance<'_>) -> i32 {
     if restart {
         let _ = engine.release_runtime(&monitor.spec.id, None);
     }
+    // The foreground client has asked to attach before we were forked: it must be heard before there is output.
+    monitor.hear_foreground();
     match monitor.launch() {
         Ok(pid) => {
             let warnings = std::mem::take(&mut monitor.warnings);
@@ -122,7 +126,7 @@ pub(crate) fn run(inheritance: Inheritance<'_>) -> i32 {
             return failed(&e);
         }
     }
-    process::shrink_resident();
+    monitor.shrink_at = Some(Instant::now() + event_loop::QUIET);
     monitor.serve();
     monitor.farewell();
     0
@@ -168,7 +172,15 @@ impl Monitor {
             kill_at: None,
             restart_at: None,
             warnings: Vec::new(),
+            shrink_at: None,
         })
+    }
+
+    fn hear_foreground(&mut self) {
+        for peer in &mut self.peers {
+            peer.receive();
+        }
+        self.peers_after_events();
     }
 
     /// The name may change while we run.

@@ -1,6 +1,7 @@
 //! Mount points that the sandbox had to make: they are no part of what the step did, so they must not be in the layer.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::StepRequest;
@@ -14,6 +15,8 @@ const USUAL: &[&str] = &["/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/host
 pub(super) struct Stubs {
     upper: PathBuf,
     missing: Vec<String>,
+    /// Directories of lower layers that a mount point was put into, with their attributes: path, mode, owner, group.
+    copied: Vec<(String, u32, u32, u32)>,
 }
 
 impl Stubs {
@@ -22,22 +25,30 @@ impl Stubs {
         let mut all = vec![request.upper.clone()];
         all.extend(request.lower.iter().cloned());
         let mut missing = Vec::new();
+        let mut copied: Vec<(String, u32, u32, u32)> = Vec::new();
         let targets = USUAL.iter().copied().chain(request.mounts.iter().map(|m| m.target.as_str()));
         for target in targets {
             for (end, _) in target.match_indices('/').skip(1).chain([(target.len(), "")]) {
                 let part = target.get(..end).unwrap_or_default().to_owned();
-                if !part.is_empty() && !missing.contains(&part) && layers::lookup(&all, &part).is_none() {
-                    missing.push(part);
+                if part.is_empty() || missing.contains(&part) || copied.iter().any(|(p, ..)| *p == part) {
+                    continue;
+                }
+                match layers::lookup(&all, &part) {
+                    None => missing.push(part),
+                    Some(meta) if meta.is_dir() && !at(&request.upper, &part).exists() => {
+                        copied.push((part, meta.mode(), meta.uid(), meta.gid()));
+                    }
+                    Some(_) => {}
                 }
             }
         }
-        Stubs { upper: request.upper.clone(), missing }
+        Stubs { upper: request.upper.clone(), missing, copied }
     }
 
     /// Takes away what is still as the sandbox made it: an empty file or an empty directory.
     pub fn remove(&self) {
         for path in self.missing.iter().rev() {
-            let at = self.upper.join(path.trim_start_matches('/'));
+            let at = at(&self.upper, path);
             // The step may have put a link on the way: nothing outside the layer may be touched.
             if !parents_are_directories(&self.upper, path) {
                 continue;
@@ -52,7 +63,20 @@ impl Stubs {
                 _ => {}
             }
         }
+        for (path, mode, uid, gid) in self.copied.iter().rev() {
+            let at = at(&self.upper, path);
+            let untouched = fs::symlink_metadata(&at)
+                .is_ok_and(|m| m.is_dir() && (m.mode(), m.uid(), m.gid()) == (*mode, *uid, *gid));
+            if untouched && parents_are_directories(&self.upper, path) && !layers::is_opaque(&at) {
+                // Empty, it says nothing that the layer below does not say.
+                let _ = fs::remove_dir(&at);
+            }
+        }
     }
+}
+
+fn at(upper: &Path, path: &str) -> PathBuf {
+    upper.join(path.trim_start_matches('/'))
 }
 
 fn parents_are_directories(upper: &Path, path: &str) -> bool {
