@@ -12,6 +12,7 @@ use stockade_image::{Digest, History, Image, ImageConfig, Layer, LayerOptions, R
 use crate::builder::Build;
 use crate::error::BuildError;
 use crate::events::StepId;
+use crate::registry;
 use crate::request::Pull;
 use crate::scope::machine;
 
@@ -84,7 +85,11 @@ pub(crate) fn resolve(build: &Build<'_>, name: &str, step: StepId) -> Result<(Ba
         tried.push(("nothing else".to_owned(), "pulling is off (`--pull=never`)".to_owned()));
         return Err(no_base(name, tried));
     }
-    tried.push(registries(build, &real));
+    // A distribution's image is made from its signed archive, unless the settings name a registry for it.
+    let registry_first = !matches!(base, Ok(Some(_))) || registry::is_configured(build.settings, &real);
+    if registry_first && let Some(pulled) = pull(build, &real, step, &mut tried)? {
+        return Ok((pulled, true));
+    }
     let base = match base {
         Ok(Some(base)) => base,
         Ok(None) => {
@@ -97,13 +102,34 @@ pub(crate) fn resolve(build: &Build<'_>, name: &str, step: StepId) -> Result<(Ba
             return Err(no_base(name, tried));
         }
     };
-    match make(build, &real, &base, step) {
-        Ok(made) => Ok((made, true)),
-        Err(BuildError::Base(e)) => {
-            tried.extend(e.tried);
-            Err(no_base(name, tried))
+    let failed = match make(build, &real, &base, step) {
+        Ok(made) => return Ok((made, true)),
+        Err(BuildError::Base(e)) => e,
+        Err(e) => return Err(e),
+    };
+    tried.extend(failed.tried.clone());
+    if !registry_first && let Some(pulled) = pull(build, &real, step, &mut tried)? {
+        let why = failed.tried.iter().map(|(what, why)| format!("{what}: {why}")).collect::<Vec<_>>().join("; ");
+        build
+            .events
+            .warning(&format!("warning: `{real}` was pulled from a registry, because it could not be made ({why})"));
+        return Ok((pulled, true));
+    }
+    Err(no_base(name, tried))
+}
+
+fn pull(
+    build: &Build<'_>,
+    name: &str,
+    step: StepId,
+    tried: &mut Vec<(String, String)>,
+) -> Result<Option<BaseImage>, BuildError> {
+    match registry::pull(build, name, step)? {
+        Ok(image) => ready(build.store, &image).map(Some),
+        Err(places) => {
+            tried.extend(places);
+            Ok(None)
         }
-        Err(e) => Err(e),
     }
 }
 
@@ -124,15 +150,6 @@ fn alias(build: &Build<'_>, name: &str, tried: &mut Vec<(String, String)>) -> St
         current = target.clone();
     }
     current
-}
-
-fn registries(build: &Build<'_>, name: &str) -> (String, String) {
-    let why = "this version of stockade cannot pull yet".to_owned();
-    let domain = name.parse::<Reference>().map(|r| r.domain().to_owned()).unwrap_or_else(|_| "docker.io".to_owned());
-    match build.settings.registries.len() {
-        0 => (format!("the registry {domain}"), why),
-        n => (format!("{n} configured registries"), why),
-    }
 }
 
 fn find(store: &Store, name: &str, canonical: Option<&str>) -> Result<Option<Image>, BuildError> {

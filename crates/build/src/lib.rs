@@ -30,6 +30,7 @@ mod output;
 mod owner;
 mod place;
 mod plan;
+mod registry;
 mod request;
 mod run;
 mod scope;
