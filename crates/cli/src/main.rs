@@ -12,6 +12,7 @@ mod go_template;
 mod human;
 mod output;
 mod scanner;
+mod transfer;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! `stockade image`: the image verbs by their long names, and prune.
 
 use super::images::{ImageFilters, failure, find, open};
-use super::{build, history, images, import, inspect, load, rmi, save, tag};
+use super::{build, history, images, import, inspect, load, pull, push, rmi, save, tag};
 use crate::Outcome;
 use crate::context::Context;
 use crate::failure::Exit;
@@ -31,6 +31,10 @@ enum Verb {
     Ls(images::Args),
     /// Remove images that nothing uses
     Prune(Prune),
+    /// Bring an image from a registry
+    Pull(pull::Args),
+    /// Send an image to a registry
+    Push(push::Args),
     /// Remove images
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),
@@ -75,6 +79,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         Verb::Load(args) => load::run(args, context),
         Verb::Ls(args) => images::run(args, context),
         Verb::Prune(args) => prune(&args, context),
+        Verb::Pull(args) => pull::run(args, context),
+        Verb::Push(args) => push::run(args, context),
         Verb::Rm(args) => rmi::run(args, context),
         Verb::Save(args) => save::run(args, context),
         Verb::Tag(args) => tag::run(args, context),

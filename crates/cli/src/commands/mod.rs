@@ -64,14 +64,24 @@ commands! {
     Kill = kill,
     /// Read images from an archive
     Load = load,
+    /// Check credentials with a registry and keep them
+    Login = login,
+    /// Forget the credentials of a registry
+    Logout = logout,
     /// Show what a container wrote
     Logs = logs,
+    /// Make, show and push lists of images for several platforms
+    Manifest = manifest,
     /// Freeze containers
     Pause = pause,
     /// Show where a container's ports are on the host
     Port = port,
     /// List containers
     Ps = ps,
+    /// Bring an image from a registry
+    Pull = pull,
+    /// Send an image to a registry
+    Push = push,
     /// Give a container another name
     Rename = rename,
     /// Stop containers and start them again
@@ -84,6 +94,8 @@ commands! {
     Run = run,
     /// Write images to an archive
     Save = save,
+    /// Find images at a registry
+    Search = search,
     /// Start containers that were created or have ended
     Start = start,
     /// Show what containers use
