@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(make(text, None, &[]).unwrap().stages[0].base, BaseRef::Image("debian:12-slim".into()));
         assert_eq!(make(text, None, &[("V", "13")]).unwrap().stages[0].base, BaseRef::Image("debian:13-slim".into()));
         assert!(make("ARG B\nFROM $B\n", None, &[]).unwrap_err().to_string().contains("empty after expansion"));
-        assert!(make("FROM ${B:?give one}\n", None, &[]).unwrap_err().to_string().contains("give one"));
+        assert!(make("FROM ${B:?missing}\n", None, &[]).unwrap_err().to_string().contains("missing"));
     }
 
     #[test]

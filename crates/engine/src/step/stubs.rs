@@ -107,6 +107,8 @@ mod tests {
         }
         fs::write(upper.join("etc/resolv.conf"), b"").unwrap();
         fs::write(upper.join("etc/hosts"), b"the step's own").unwrap();
+        // A step that changed the mode of a directory below did something; an equal empty copy says nothing.
+        fs::set_permissions(upper.join("proc"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         stubs.remove();
         assert!(!upper.join("dev").exists() && !upper.join("etc/resolv.conf").exists());
         assert!(upper.join("etc/hosts").exists() && upper.join("proc").exists());

@@ -62,23 +62,31 @@ pub(crate) fn set_capabilities(sets: &CapabilitySets) -> Result<(), Errno> {
         pid: c_int,
     }
     #[repr(C)]
+    #[derive(Default)]
     struct Data {
         effective: u32,
         permitted: u32,
         inheritable: u32,
     }
     const VERSION_3: u32 = 0x2008_0522;
-    let half = |shift: u32| Data {
-        effective: (sets.effective.0 >> shift) as u32,
-        permitted: (sets.permitted.0 >> shift) as u32,
-        inheritable: (sets.inheritable.0 >> shift) as u32,
-    };
     let header = Header { version: VERSION_3, pid: 0 };
+    let mut now = [Data::default(), Data::default()];
+    // JUSTIFICATION: libc's wrappers are in libcap; rustix refuses bits it does not know.
+    // SAFETY: both structures have the kernel's layout for version 3; `now` is written and outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, now.as_mut_ptr()) })?;
+    // What this process does not hold itself it cannot give: on a host that keeps some capabilities from root,
+    // "all" means all that there are.
+    let held = u64::from(now[0].permitted) | u64::from(now[1].permitted) << 32;
+    let half = |shift: u32| Data {
+        effective: ((sets.effective.0 & held) >> shift) as u32,
+        permitted: ((sets.permitted.0 & held) >> shift) as u32,
+        inheritable: ((sets.inheritable.0 & held) >> shift) as u32,
+    };
     let data = [half(0), half(32)];
     // JUSTIFICATION: libc's wrappers are in libcap; rustix refuses bits it does not know.
     // SAFETY: both structures have the kernel's layout for version 3 and outlive the call.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })?;
-    for capability in (0..64u32).filter(|c| sets.ambient.0 & (1 << c) != 0) {
+    for capability in (0..64u32).filter(|c| sets.ambient.0 & held & (1 << c) != 0) {
         prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as c_ulong, capability.into())?;
     }
     Ok(())
