@@ -13,7 +13,6 @@ struct Group {
     status: String,
     #[serde(default)]
     severity: String,
-    affected: Option<String>,
     fixed: Option<String>,
     #[serde(default)]
     issues: Vec<String>,
@@ -30,12 +29,8 @@ pub(super) fn read(batch: &mut Batch, name: &str, bytes: &[u8], day: &str) -> Re
             _ => Note::None,
         };
         let mut events = vec![Event { kind: EventKind::Introduced, version: "0".to_owned() }];
-        match (group.fixed, group.affected) {
-            (Some(version), _) => events.push(Event { kind: EventKind::Fixed, version }),
-            // Without a fix the last version looked at is still the newest known; later ones are affected until it is said
-            // otherwise.
-            (None, _) => {}
-        }
+        // Without a fix every later version is affected until it is said otherwise.
+        events.extend(group.fixed.map(|version| Event { kind: EventKind::Fixed, version }));
         let affected = group.packages.into_iter().map(|package| Affected {
             ecosystem: "Arch Linux".to_owned(),
             name: package,
