@@ -23,7 +23,7 @@ install_packages() {
 need_cargo() {
   command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
   if ! command -v cargo >/dev/null; then
-    echo "error: cargo is missing: install Rust (stable, 1.90 or newer) with rustup, https://rustup.rs" >&2
+    echo "error: cargo is missing: install Rust (stable, 1.95 or newer) with rustup, https://rustup.rs" >&2
     exit 1
   fi
 }

@@ -165,7 +165,9 @@ pub fn printable(text: &str) -> String {
 
 /// As [`printable`], for text of several lines.
 pub fn printable_lines(text: &str) -> String {
-    text.split_inclusive('\n').map(|line| line.strip_suffix('\n').map_or_else(|| printable(line), |l| printable(l) + "\n")).collect()
+    text.split_inclusive('\n')
+        .map(|line| line.strip_suffix('\n').map_or_else(|| printable(line), |l| printable(l) + "\n"))
+        .collect()
 }
 
 fn cut(text: &str, width: usize) -> String {
