@@ -5,8 +5,8 @@ cd "$(dirname "$0")"
 . scripts/setup.sh
 
 need_root "the tests make namespaces, mounts and network links"
-install_packages build-essential pkg-config busybox-static iproute2 nftables curl strace util-linux e2fsprogs \
-  debian-archive-keyring
+install_packages build-essential pkg-config busybox-static iproute2 nftables curl strace util-linux mount procps tar skopeo e2fsprogs \
+  debian-archive-keyring docker-registry docker.io
 need_cargo
 
 # Documentation examples first: the last lines should be the summary of everything else.
