@@ -24,7 +24,7 @@ pub struct FileFacts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
     /// Hashes ([`pathhash::owner`]) of files that belong to packages of the distribution.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::packed")]
     pub owned: Vec<u64>,
     /// Facts that only make sense together with other files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,7 +17,7 @@ use crate::root::Root;
 use crate::walk::{Flavor, Walked, walk};
 
 /// Grows with every change of what analysers say or how layers are stored, so that old caches are not used.
-pub const LAYER_FORMAT: u32 = 1;
+pub const LAYER_FORMAT: u32 = 2;
 
 /// Everything one layer says, read once; serialisable, so that it can be cached by `diff_id`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -36,12 +36,16 @@ pub struct LayerInventory {
     /// Facts of single files, sorted by path.
     pub(crate) facts: Vec<FileFacts>,
     /// Sorted hashes of paths that are files, links or devices: they hide what lower layers have there and below.
+    #[serde(with = "crate::packed")]
     pub(crate) files: Vec<u64>,
     /// Sorted hashes of directories: they hide a lower file of the same path.
+    #[serde(with = "crate::packed")]
     pub(crate) dirs: Vec<u64>,
     /// Hashes of deleted paths.
+    #[serde(with = "crate::packed")]
     pub(crate) whiteouts: Vec<u64>,
     /// Hashes of directories that hide all that lower layers have in them.
+    #[serde(with = "crate::packed")]
     pub(crate) opaque: Vec<u64>,
     /// Damage of the layer as a whole.
     pub(crate) unknown: Vec<Unknown>,

@@ -30,6 +30,7 @@ mod model;
 mod options;
 mod os;
 mod owners;
+mod packed;
 mod pathhash;
 pub mod purl;
 mod root;
@@ -55,5 +56,5 @@ pub use model::{Evidence, Inventory, LayerInfo, OsBase, OsInfo, Package, Package
 pub use options::{Limits, Locks, Options};
 pub use sbom::{MAX_SBOM_BYTES, SbomInfo, read_sbom, write_cyclonedx, write_spdx};
 pub use scan::{read_layers, scan_dir, scan_layers, scan_source};
-pub use scan_file::scan_file;
+pub use scan_file::{scan_bytes, scan_file};
 pub use secrets::{Secret, scan_config as scan_config_secrets};

@@ -29,10 +29,13 @@ pub fn collect<'a>(facts: impl Iterator<Item = &'a FileFacts> + Clone) -> HashSe
     set
 }
 
+/// `opt/rh` is Red Hat's own (software collections).
+fn is_foreign(path: &str) -> bool {
+    FOREIGN.iter().any(|dir| path.starts_with(dir)) && !path.starts_with("opt/rh/")
+}
+
 /// Whether a package found at `path` is the distribution's matter.
 pub fn is_owned(set: &HashSet64, path: &str) -> bool {
     let path = path.split("!/").next().unwrap_or_default();
-    !set.is_empty()
-        && !FOREIGN.iter().any(|dir| path.starts_with(dir))
-        && set.contains(&crate::pathhash::owner(path.as_bytes()))
+    !set.is_empty() && !is_foreign(path) && set.contains(&crate::pathhash::owner(path.as_bytes()))
 }

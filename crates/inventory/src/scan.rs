@@ -128,7 +128,8 @@ fn read_layer(
             scan_layer(stream, &source.diff_id, Some(&*source.open), options)
         }
     };
-    if let Some(cache) = cache {
+    // A damaged layer may be read again, when it was repaired.
+    if let Some(cache) = cache.filter(|_| layer.unknown.iter().all(|u| u.what == "limit")) {
         cache.put(&layer);
     }
     Ok(layer)

@@ -22,33 +22,43 @@ pub fn scan_file(path: &Path, options: &Options) -> Result<Inventory, InventoryE
     if !meta.is_file() {
         return Err(fail(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file")));
     }
-    let source = SizedFile::new(&file, meta.len());
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(scan_source_file(&name, &SizedFile::new(&file, meta.len()), options))
+}
+
+/// The same for contents in memory. `path` decides what they are taken for: a file name, or a path in a root
+/// (`var/lib/dpkg/status`).
+pub fn scan_bytes(path: &str, bytes: &[u8], options: &Options) -> Inventory {
+    scan_source_file(path, &bytes.to_vec(), options)
+}
+
+fn scan_source_file(name: &str, source: &dyn ReadAt, options: &Options) -> Inventory {
     let mut facts: Vec<FileFacts> = Vec::new();
     let mut scratch = Vec::new();
-    let mut view = FileView::new(&name, &source, &mut scratch);
+    let mut view = FileView::new(name, source, &mut scratch);
     let matcher = analyzers::matcher();
     let mut found = Vec::new();
-    matcher.find(name.as_bytes(), name.as_bytes(), &mut found);
+    let last = name.rsplit('/').next().unwrap_or_default();
+    matcher.find(name.as_bytes(), last.as_bytes(), &mut found);
     let mut head = [0u8; 4];
     let zip = source.read_exact_at(0, &mut head).is_ok() && head == *b"PK\x03\x04";
-    let understood = !found.is_empty() || zip || is_elf(&source);
+    let understood = !found.is_empty() || zip || is_elf(source);
     for index in &found {
         facts.extend(matcher.get(*index).and_then(|a| crate::analyzer::run(a, &mut view, &options.limits)));
     }
-    if is_elf(&source) {
+    if is_elf(source) {
         analyze(&mut view, matcher, options, &mut facts);
     } else if found.is_empty() && zip {
         facts.extend(crate::analyzer::run(analyzers::archive(), &mut view, &options.limits));
     }
     let mut unknown = Vec::new();
     if !understood {
-        unknown.push(Unknown::new("file", &name, "no analyser knows this kind of file"));
+        unknown.push(Unknown::new("file", name, "no analyser knows this kind of file"));
     } else if facts.is_empty() {
-        unknown.push(Unknown::new("file", &name, "holds no information about packages"));
+        unknown.push(Unknown::new("file", name, "holds no information about packages"));
     }
     let options = Options { locks: Locks::All, ..options.clone() };
-    Ok(finish(facts.into_iter().map(|f| (None, f)).collect(), unknown, &options, false))
+    finish(facts.into_iter().map(|f| (None, f)).collect(), unknown, &options, false)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod apk;
 mod beam;
 mod bun_lock;
 mod cargo_lock;
+mod chisel;
 mod conda;
 mod dart;
 mod dotnet;
@@ -30,12 +31,14 @@ pub(crate) mod os_release;
 mod perl_conan;
 mod php;
 mod pnpm_lock;
+mod pom;
 mod python_installed;
 mod python_locks;
 mod requirements;
 mod rpm;
 mod ruby;
 mod rust_binary;
+mod rust_strings;
 mod science;
 mod swift;
 mod yarn_lock;
@@ -47,6 +50,7 @@ static TABLE: &[&dyn Analyzer] = &[
     &beam::Beam,
     &bun_lock::BunLock,
     &cargo_lock::CargoLock,
+    &chisel::Chisel,
     &conda::Conda,
     &dart::Dart,
     &dotnet::Dotnet,
@@ -68,12 +72,14 @@ static TABLE: &[&dyn Analyzer] = &[
     &perl_conan::PerlConan,
     &php::Php,
     &pnpm_lock::PnpmLock,
+    &pom::Pom,
     &python_installed::PythonInstalled,
     &python_locks::PythonLocks,
     &requirements::Requirements,
     &rpm::Rpm,
     &ruby::Ruby,
     &rust_binary::RustBinary,
+    &rust_strings::RustStrings,
     &science::Science,
     &swift::Swift,
     &yarn_lock::YarnLock,
