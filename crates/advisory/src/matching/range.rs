@@ -105,7 +105,24 @@ fn exact<'e>(
 }
 
 fn against(order: Order, version: &str, event: &EventView<'_>) -> Result<Ordering, Unparsable> {
-    if is_beginning(event) { Ok(Ordering::Greater) } else { order.compare(version, event.version) }
+    if is_beginning(event) {
+        return Ok(Ordering::Greater);
+    }
+    if order == Order::Debian && event.kind == EventKind::Fixed && is_stable_rebuild(version, event.version) {
+        return Ok(Ordering::Equal);
+    }
+    order.compare(version, event.version)
+}
+
+/// Whether `version` is the rebuild for a stable release (`1.0-3~deb12u2`) of `original` (`1.0-3`). It holds every fix of
+/// the original, although it comes before it in the order, so that upgrades to the next release work.
+/// Source: Debian Developer's Reference, section 5.5.1.
+fn is_stable_rebuild(version: &str, original: &str) -> bool {
+    let suffix = version.strip_prefix(original).and_then(|rest| rest.strip_prefix("~deb"));
+    suffix.and_then(|s| s.split_once('u')).is_some_and(|(release, update)| {
+        let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        digits(release) && digits(update)
+    })
 }
 
 fn compare_events(order: Order, a: &EventView<'_>, b: &EventView<'_>) -> Result<Ordering, Unparsable> {
@@ -124,6 +141,14 @@ fn is_beginning(event: &EventView<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rebuild_for_stable_holds_the_fixes_of_what_it_rebuilds() {
+        let ranges: &[&[(EventKind, &str)]] = &[&[(EventKind::Introduced, "0"), (EventKind::Fixed, "2.9.14+dfsg-1.3")]];
+        let affected = |version| matches!(answer(Some(Order::Debian), version, ranges), Answer::Inside(_));
+        assert!(!affected("2.9.14+dfsg-1.3~deb12u6") && !affected("2.9.14+dfsg-1.3"));
+        assert!(affected("2.9.14+dfsg-1.3~rc1") && affected("2.9.14+dfsg-1.2~deb12u9"));
+    }
     use stockade_advisory_db::{Affected, Event, Reader, Record, Source, Writer};
 
     fn answer(order: Option<Order>, version: &str, ranges: &[&[(EventKind, &str)]]) -> Answer {
