@@ -1,4 +1,5 @@
 //! What goes wrong in builds, and how it is told.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod build_common;
 

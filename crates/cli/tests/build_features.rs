@@ -1,4 +1,5 @@
 //! Dockerfile features with the real binary, kernel and store.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod build_common;
 

@@ -1,4 +1,5 @@
 //! Many at once, and two on the same container.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

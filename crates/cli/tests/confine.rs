@@ -1,4 +1,5 @@
 //! Confinement levels: what is refused, what is allowed beside it, and what is said and recorded.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 
@@ -132,7 +133,9 @@ fn a_monitor_is_small() {
         let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap().to_owned();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
-    common::eventually("it has given back what it does not need (2 MiB at most)", || resident_kb() <= 2048);
+    // A debug build's code is twice as large and lies scattered.
+    let limit_kb = if cfg!(debug_assertions) { 3072 } else { 2048 };
+    common::eventually("it has given back what it does not need", || resident_kb() <= limit_kb);
     let status = std::fs::read_to_string(format!("/proc/{monitor}/status")).unwrap();
     assert!(status.contains("Threads:\t1"));
 }

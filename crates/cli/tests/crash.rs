@@ -1,4 +1,5 @@
 //! `kill -9` of our own processes, and what the next command finds.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

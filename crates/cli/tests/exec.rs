@@ -1,4 +1,5 @@
 //! `exec`: another process in a running container.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Files: volumes, binds, cp, export, diff, commit.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A container's whole life leaves nothing behind, however it ends.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

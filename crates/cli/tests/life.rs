@@ -1,4 +1,5 @@
 //! A container's life, through the real binary: create, run, stop, start, kill, wait, remove.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

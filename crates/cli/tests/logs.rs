@@ -1,4 +1,5 @@
 //! `logs`: what was written, when, and following it.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

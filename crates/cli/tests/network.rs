@@ -1,4 +1,5 @@
 //! The network as a container's user sees it.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 

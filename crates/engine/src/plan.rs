@@ -28,16 +28,24 @@ impl Level {
 
 /// Capabilities in force for a process of user `uid`.
 pub(crate) fn capabilities(confine: &ConfineSpec, uid: u32) -> Result<Capabilities, EngineError> {
-    if confine.privileged {
-        return Ok(caps::ALL);
-    }
     let base = match confine.level {
+        _ if confine.privileged => caps::ALL,
         Level::Compat => caps::DOCKER_DEFAULT,
         // A user who is not root needs none of them to start, and set-user-id is off.
         Level::Standard if uid == 0 => caps::STANDARD,
         Level::Standard | Level::Strict => Capabilities::NONE,
     };
-    Ok(base.adjusted(&confine.cap_add, &confine.cap_drop)?)
+    let set = base.adjusted(&confine.cap_add, &confine.cap_drop)?;
+    // "All" without a user namespace is all that this host has: some machines, containers themselves, lack a few.
+    let all = confine.privileged || confine.cap_add.iter().any(|name| name.eq_ignore_ascii_case("all"));
+    if all && confine.id_range.is_none() { Ok(Capabilities(set.0 & host_capabilities().0)) } else { Ok(set) }
+}
+
+/// What this process may hand on (its bounding set).
+fn host_capabilities() -> Capabilities {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("CapBnd:"));
+    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).map_or(caps::ALL, Capabilities)
 }
 
 /// The system call filter in force; `None` is unconfined.

@@ -1,4 +1,5 @@
 //! Build steps on the real kernel: output, exit codes, what lands in the layer, cancelling, and what is left behind.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

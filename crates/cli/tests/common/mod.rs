@@ -1,6 +1,6 @@
 //! A sealed world for tests of the real binary: its own state directories and bridge, an image made from the host's
 //! busybox, and everything taken away at the end.
-#![allow(dead_code)] // every test file uses a part of it
+#![allow(dead_code, clippy::unwrap_used)] // every test file uses a part of it; a test may panic
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -232,7 +232,7 @@ pub fn signal(pid: i32, signal: rustix::process::Signal) {
 /// A root file system of busybox, as a tar.
 fn busybox_root() -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
-    let mut add_dir = |tar: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32| {
+    let add_dir = |tar: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);
         header.set_mode(mode);

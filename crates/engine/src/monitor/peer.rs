@@ -10,6 +10,9 @@ use crate::wire::{self, Decoder, Kind, Streams};
 /// Output that waits for a slow client, in bytes, before the container's output is no longer read.
 pub(super) const QUEUE_LIMIT: usize = 256 << 10;
 
+/// Longest error message that is sent, in bytes.
+const MAX_WORDS: usize = 4096;
+
 /// One client.
 pub(super) struct Peer {
     stream: UnixStream,
@@ -124,8 +127,9 @@ impl Peer {
             Ok(()) => self.push(Kind::Ok, &[]),
             Err(e) => {
                 let words = e.chain();
-                let end = words.floor_char_boundary(words.len().min(4096));
-                self.push(Kind::Error, words.get(..end).unwrap_or_default().as_bytes());
+                // The reader replaces what a cut in the middle of a character leaves.
+                let bytes = words.as_bytes();
+                self.push(Kind::Error, bytes.get(..MAX_WORDS).unwrap_or(bytes));
             }
         }
     }

@@ -31,7 +31,7 @@ impl Monitor {
         }
         // Those who joined while we were busy are kept too.
         peers.append(&mut self.peers);
-        peers.retain(|p| !p.gone && !(p.leaving && !p.has_output()));
+        peers.retain(|p| !p.gone && (!p.leaving || p.has_output()));
         self.peers = peers;
     }
 

@@ -1,0 +1,198 @@
+//! The registry verbs of the real binary, against Debian's `docker-registry`.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod common;
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{IMAGE, Ran, World};
+
+/// A running registry with plain HTTP; it ends when dropped.
+struct Registry {
+    host: String,
+    child: Child,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Registry {
+    /// `None`, with a word why, without the package.
+    fn start(password: bool) -> Option<Registry> {
+        let program = Path::new("/usr/bin/docker-registry");
+        if !program.exists() {
+            eprintln!("skipped: the package docker-registry is not installed");
+            return None;
+        }
+        for _ in 0..5 {
+            let dir = tempfile::tempdir().unwrap();
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let host = format!("127.0.0.1:{port}");
+            let path = |name: &str| dir.path().join(name).display().to_string();
+            let mut config = format!(
+                "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {host}\n",
+                path("data")
+            );
+            if password {
+                // bcrypt of `correct horse`.
+                let line = "me:$2b$04$Nvf3BiAftPN74gvLLM8i2uUvivCgh1FCN46xOXczJKwVFdPFCp9Xy\n";
+                std::fs::write(path("htpasswd"), line).unwrap();
+                config.push_str(&format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path("htpasswd")));
+            }
+            std::fs::write(path("config.yml"), config).unwrap();
+            let mut command = Command::new(program);
+            command.arg("serve").arg(path("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut registry = Registry { host, child: command.spawn().unwrap(), _dir: dir };
+            if registry.answers() {
+                return Some(registry);
+            }
+        }
+        panic!("docker-registry does not start");
+    }
+
+    /// Waits until it listens; `false` if it ended, as when another process took the port.
+    fn answers(&mut self) -> bool {
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end && self.child.try_wait().unwrap().is_none() {
+            if TcpStream::connect(&self.host).is_ok() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    fn name(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.host)
+    }
+}
+
+/// Allows plain HTTP for the registry in the world's settings.
+fn trust(world: &World, registry: &Registry, more: &str) {
+    let file = world.root().parent().unwrap().join("stockade.toml");
+    std::fs::write(file, format!("[[registry]]\nhost = \"{}\"\ninsecure = true\n{more}", registry.host)).unwrap();
+}
+
+fn with_input(world: &World, arguments: &[&str], input: &str) -> Ran {
+    let mut child =
+        world.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn an_image_goes_out_and_comes_back() {
+    let (Some(world), Some(registry)) = (World::new(), Registry::start(false)) else { return };
+    let name = registry.name("team/box:1");
+    world.sk(&["tag", IMAGE, &name]).ok();
+    let refused = world.sk(&["push", &name]).fails_with(1);
+    assert!(refused.err.contains("--insecure-registry") && refused.err.contains("no exception"), "{}", refused.err);
+    let pushed = world.sk(&["push", "--insecure-registry", &registry.host, &name]).ok();
+    let digest = pushed.split_whitespace().find(|w| w.starts_with("sha256:")).unwrap().to_owned();
+    assert!(
+        pushed.starts_with(&format!("The push refers to repository [{}/team/box]\n1: digest: ", registry.host)),
+        "{pushed}"
+    );
+
+    trust(&world, &registry, "");
+    world.sk(&["rmi", &name]).ok();
+    let pulled = world.sk(&["pull", &name]).ok();
+    assert_eq!(
+        pulled,
+        format!("1: Pulling from team/box\nDigest: {digest}\nStatus: Downloaded newer image for {name}\n{name}")
+    );
+    assert!(world.sk(&["pull", &name]).ok().contains("Status: Image is up to date"));
+    assert_eq!(world.sk(&["pull", "-q", &name]).ok(), name);
+    assert_eq!(world.sk(&["images", "-q", &name]).ok(), world.sk(&["images", "-q", IMAGE]).ok());
+    let found = world.sk(&["search", "--format", "{{.Name}}", &registry.name("box")]).ok();
+    assert_eq!(found, registry.name("team/box"));
+
+    world.sk(&["push", "-q", "--compression", "gzip", &name]).ok();
+    let manifest = world.sk(&["manifest", "inspect", &name]).ok();
+    assert!(manifest.contains("tar+gzip") && manifest.contains("\"schemaVersion\": 2"), "{manifest}");
+    let missing = world.sk(&["pull", &registry.name("team/box:2")]).fails_with(1);
+    assert!(missing.err.contains("manifest unknown"), "{}", missing.err);
+    world.sk(&["push", "no/such:image"]).fails_with(1);
+    world.sk(&["pull", "Not A Name"]).fails_with(1);
+    world.sk(&["pull", "--platform", "a//b", &name]).fails_with(2);
+}
+
+#[test]
+fn lists_are_made_and_pushed() {
+    let (Some(world), Some(registry)) = (World::new(), Registry::start(false)) else { return };
+    trust(&world, &registry, "");
+    let (part, list) = (registry.name("parts:amd64"), registry.name("list:1"));
+    world.sk(&["tag", IMAGE, &part]).ok();
+    world.sk(&["push", &part]).ok();
+    world.sk(&["manifest", "push", &list]).fails_with(1);
+    world.sk(&["manifest", "create", &list, &part]).ok();
+    world.sk(&["manifest", "create", &list, &part]).fails_with(1);
+    world.sk(&["manifest", "create", "--amend", &list, &part]).ok();
+    world.sk(&["manifest", "annotate", "--os-version", "12", &list, &part]).ok();
+    assert!(world.sk(&["manifest", "inspect", &list]).ok().contains("\"os.version\": \"12\""));
+    let digest = world.sk(&["manifest", "push", "--purge", &list]).ok();
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    let verbose = world.sk(&["manifest", "inspect", "-v", &list]).ok();
+    assert!(verbose.contains("OCIManifest") && verbose.contains("\"architecture\""), "{verbose}");
+    assert!(world.sk(&["pull", &list]).ok().contains(&digest));
+    world.sk(&["manifest", "rm", &list]).fails_with(1);
+}
+
+#[test]
+fn a_login_opens_a_closed_registry() {
+    let (Some(world), Some(registry)) = (World::new(), Registry::start(true)) else { return };
+    trust(&world, &registry, "");
+    let name = registry.name("box");
+    world.sk(&["tag", IMAGE, &name]).ok();
+    let refused = world.sk(&["push", &name]).fails_with(1);
+    assert!(refused.err.contains(&format!("stockade login {}", registry.host)), "{}", refused.err);
+    let login = ["login", "-u", "me", "--password-stdin", &registry.host];
+    let wrong = with_input(&world, &login, "wrong horse\n").fails_with(1);
+    assert!(!wrong.err.contains("wrong horse"), "{}", wrong.err);
+    let good = with_input(&world, &login, "correct horse\n");
+    assert!(good.err.contains("unencrypted"), "{}", good.err);
+    assert_eq!(good.ok(), "Login Succeeded");
+    world.sk(&["push", &name]).ok();
+    assert_eq!(world.sk(&["logout", &registry.host]).ok(), format!("Removing login credentials for {}", registry.host));
+    assert_eq!(world.sk(&["logout", &registry.host]).ok(), format!("Not logged in to {}", registry.host));
+    world.sk(&["pull", &name]).fails_with(1);
+    world.sk(&["login", &registry.host]).fails_with(2);
+}
+
+#[test]
+fn run_and_build_pull_what_is_missing() {
+    let (Some(world), Some(registry)) = (World::new(), Registry::start(false)) else { return };
+    trust(&world, &registry, "search = true\n");
+    let name = registry.name("box:2");
+    world.sk(&["tag", IMAGE, &name]).ok();
+    world.sk(&["push", "-q", &name]).ok();
+    world.sk(&["rmi", "-f", &name, IMAGE]).ok();
+    let never = ["run", "--rm", "--network", "none", "--pull", "never", &name, "echo", "hello"];
+    world.sk(&never).fails_with(125);
+    let run = world.sk(&["run", "--rm", "--network", "none", &name, "echo", "hello"]);
+    assert!(run.err.contains(&format!("Unable to find image '{name}' locally")), "{}", run.err);
+    assert_eq!(run.ok(), "hello");
+    let quiet = world.sk(&["run", "--rm", "-q", "--pull", "always", "--network", "none", &name, "true"]);
+    assert_eq!(quiet.err, "");
+    let gone = world.sk(&["run", "--rm", &registry.name("nothing"), "true"]).fails_with(125);
+    assert!(gone.err.contains("cannot be pulled"), "{}", gone.err);
+
+    // A short name, found in the registry that the settings mark.
+    world.sk(&["rmi", "-f", &name]).ok();
+    let context = world.scratch();
+    std::fs::write(context.join("Dockerfile"), "FROM box:2\nLABEL a=b\n").unwrap();
+    world.sk(&["build", "-q", "-t", "made", context.to_str().unwrap()]).ok();
+    world.sk(&["run", "--rm", "--network", "none", "made", "true"]).ok();
+    std::fs::write(context.join("Dockerfile"), format!("FROM {}\n", registry.name("nothing"))).unwrap();
+    let failed = world.sk(&["build", context.to_str().unwrap()]).fails_with(1);
+    assert!(failed.err.contains("manifest unknown") || failed.err.contains("name unknown"), "{}", failed.err);
+}
