@@ -25,6 +25,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Outcome {
     let asked = request::request(&args.flags, &args.rest.image_and_command)?;
     context.need_root("creating a container")?;
+    super::pull::ensure(context, &asked.image, &args.flags.pull, args.flags.quiet)?;
     ask_gate(context, &asked.image, args.flags.confine.policy.as_deref())?;
     let cid_file = CidFile::reserve(args.flags.cidfile.as_deref())?;
     let created = engine(context)?.create(&asked).map_err(start_failure)?;

@@ -60,6 +60,43 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     Ok(Exit::DONE)
 }
 
+/// Brings the image of a new container into the store, if `when` says so: `missing`, `always` or `never`. What is
+/// found, or is no name that a registry could know, is left to the engine.
+pub(super) fn ensure(context: &Context, image: &str, when: &str, quiet: bool) -> Result<(), Failure> {
+    if when == "never" {
+        return Ok(());
+    }
+    let store = open(context)?;
+    let found = match store.resolve(image) {
+        Ok(found) => found,
+        Err(_) => return Ok(()),
+    };
+    let Ok(named) = Reference::parse(image) else { return Ok(()) };
+    let by_id = found.as_ref().is_some_and(|image| !image.names.contains(&named.clone().or_latest().to_string()));
+    if by_id || (found.is_some() && when != "always") {
+        return Ok(());
+    }
+    let full = named.clone().or_latest();
+    if found.is_none() && !quiet {
+        output::to_stderr(&format!("Unable to find image '{full}' locally\n"));
+    }
+    let progress = Transfer::new(Way::In, quiet);
+    let pulled = RegistryArgs::default().client(context).pull(&store, &named, &PullOptions::default(), &progress);
+    let pulled = pulled.map_err(|e| {
+        let failure = Failure::from(e);
+        let why = if found.is_some() { "cannot be renewed" } else { "is not in the store and cannot be pulled" };
+        Failure::new(format!("the image `{full}` {why}: {failure}"))
+            .hint("build, load or import it, or name a registry that has it; `stockade images` lists what is there")
+            .with_exit(Exit::ENGINE)
+    })?;
+    drop(progress);
+    if !quiet {
+        let status = if pulled.new { "Downloaded newer image for" } else { "Image is up to date for" };
+        output::to_stderr(&format!("Digest: {}\nStatus: {status} {full}\n", pulled.digest));
+    }
+    Ok(())
+}
+
 fn one(client: &Client, store: &Store, named: &Reference, options: &PullOptions, quiet: bool) -> Result<(), Failure> {
     let full = named.clone().or_latest();
     if !quiet {

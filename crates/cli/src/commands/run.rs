@@ -42,6 +42,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     if args.flags.tty && args.flags.interactive && !args.detach && !terminal::stdin_is_terminal() {
         return Err(Failure::new("standard input is not a terminal").hint("leave out -t").with_exit(Exit::FAILED));
     }
+    super::pull::ensure(context, &asked.image, &args.flags.pull, args.flags.quiet)?;
     ask_gate(context, &asked.image, args.flags.confine.policy.as_deref())?;
     let cid_file = CidFile::reserve(args.flags.cidfile.as_deref())?;
     let engine = engine(context)?;

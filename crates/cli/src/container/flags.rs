@@ -66,9 +66,12 @@ pub struct ContainerFlags {
     /// Write the container's id to this file
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<String>,
-    /// When the image is fetched: missing or never
+    /// When the image is pulled: missing, always or never
     #[arg(long, value_name = "WHEN", default_value = "missing", value_parser = ["missing", "never", "always"], hide_possible_values = true)]
     pub pull: String,
+    /// Say nothing about the pull of the image
+    #[arg(short, long)]
+    pub quiet: bool,
     /// Platform of the image; only this machine's own
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,

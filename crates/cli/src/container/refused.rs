@@ -35,7 +35,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("net-alias", "user-defined networks are not there yet; use --add-host"),
     ("no-trunc", "run prints whole ids"),
     ("oom-kill-disable", "a container that may not be killed can hang the host; raise --memory instead"),
-    ("quiet", "run pulls nothing, so it prints nothing"),
     ("runtime", "stockade is its own runtime; `stockade oci` serves others"),
     ("storage-opt", "the size of the writable layer is not limited yet; use --read-only with --tmpfs PATH:size=…"),
     ("use-api-socket", "a container that talks to the engine is root on the host"),

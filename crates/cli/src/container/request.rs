@@ -20,9 +20,6 @@ pub fn request(flags: &ContainerFlags, image_and_command: &[String]) -> Result<C
         return Err(Failure::usage(refused::explain(image, KNOWN)));
     }
     platform(flags.platform.as_deref())?;
-    if flags.pull == "always" {
-        return Err(Failure::usage("--pull always is not there yet; use missing or never"));
-    }
     let mut publish = Vec::new();
     for text in &flags.network.publish {
         publish.extend(parse_publish(text).map_err(|e| Failure::from(e).with_exit(crate::failure::Exit::USAGE))?);
@@ -157,6 +154,7 @@ const KNOWN: &[&str] = &[
     "publish",
     "publish-all",
     "pull",
+    "quiet",
     "read-only",
     "restart",
     "rm",
