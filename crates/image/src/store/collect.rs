@@ -128,6 +128,8 @@ impl Store {
             pruned.untagged.extend(image.names.iter().cloned());
         }
         self.sweep_content(&gc, &Candidates::Everything, &mut pruned.deleted, &mut pruned.bytes)?;
+        // What was received in part and nobody is receiving now.
+        pruned.bytes += self.sweep_partials(std::time::Duration::ZERO);
         Ok(pruned)
     }
 

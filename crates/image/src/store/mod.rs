@@ -5,6 +5,7 @@
 //! <root>/layers/<diff id>/fs, meta.json                        unpacked layers, lower directories of overlay mounts
 //! <root>/leases/<holder>                                       images that containers use
 //! <root>/cache/<digest of key>                                 the builder's cache
+//! <root>/partial/<digest>                                      blobs on their way, see `pulled.rs`
 //! <root>/sessions/<id>, tmp/<id>/                              what running processes are doing
 //! <root>/locks/collect, locks/index, locks/reserve              the last is space for removing on a full disk
 //! ```
