@@ -1,5 +1,6 @@
 //! Compose files: the benchmark's container checks on what a service asks for. Source: the Compose Specification.
 
+use crate::checks::containers::reaches_socket;
 use crate::checks::images::looks_secret;
 use crate::kubernetes::moving_tag;
 use crate::model::Degree::{Low, Medium};
@@ -33,8 +34,8 @@ macro_rules! check {
 static CHECKS: &[ServiceCheck] = &[
     check!("compose-privileged", "CIS-5.5", Medium, "Not privileged", "A privileged container is root on the host.",
         "Take privileged: true out.", |s, f| not_value(s, "privileged", "true", f)),
-    check!("compose-docker-socket", "CIS-5.32", Medium, "Docker's socket is not mounted", "Who can talk to the daemon is root on the host.",
-        "Take the mount out.", |s, f| for v in volumes(s) { if v.source.contains("docker.sock") { f.push(v.shown()); } }),
+    check!("compose-docker-socket", "CIS-5.32", Medium, "No engine's socket is mounted", "Who can talk to the daemon is root on the host.",
+        "Take the mount out.", |s, f| for v in volumes(s) { if reaches_socket(&v.source) { f.push(v.shown()); } }),
     check!("compose-host-network", "CIS-5.10", Medium, "Own network namespace", "It could reach every service on the host's loopback.",
         "Take network_mode: host out.", |s, f| not_value(s, "network_mode", "host", f)),
     check!("compose-host-pid", "CIS-5.16", Low, "Own process table", "It could see every host process.",
@@ -82,8 +83,8 @@ static CHECKS: &[ServiceCheck] = &[
             && i.text().is_some_and(|t| !t.contains('$') && moving_tag(t)) { f.push(format!("line {}: image {}", i.line, i.shown())); }),
     check!("compose-port-on-all-interfaces", "CIS-5.14", Low, "Ports are bound to one interface", "A port on 0.0.0.0 answers on every network.",
         "Name the address: \"127.0.0.1:8080:80\".", |s, f| for p in ports(s) { if ["", "0.0.0.0", "::", "[::]"].contains(&p.ip.as_str()) { f.push(p.shown()); } }),
-    check!("compose-privileged-port", "CIS-5.8", Low, "No host port below 1025", "Low ports are reserved for services that root has chosen.",
-        "Publish on a high port.", |s, f| for p in ports(s) { if p.port.is_some_and(|n| n < 1025) { f.push(p.shown()); } }),
+    check!("compose-privileged-port", "CIS-5.8", Low, "No host port below 1024", "Low ports are reserved for services that root has chosen.",
+        "Publish on a high port.", |s, f| for p in ports(s) { if p.port.is_some_and(|n| n < 1024) { f.push(p.shown()); } }),
     check!("compose-no-memory-limit", "CIS-5.11", Low, "Memory is limited", "One container can take all memory.",
         "Set mem_limit.", |s, f| limit(s, &["mem_limit"], "memory", f)),
     check!("compose-no-cpu-limit", "CIS-5.12", Low, "CPU time is limited", "One container can take all cores.",
@@ -108,6 +109,7 @@ static CHECKS: &[ServiceCheck] = &[
         }),
     check!("compose-unbounded-restarts", "CIS-5.15", Low, "Restarted at most five times after failures", "Endless restarts hide a crash loop.",
         "Set restart: on-failure:5.", |s, f| if let Some(r) = s.get("restart") {
+            // `always` and `unless-stopped` are what services of a server need; a count over five is a mistake.
             let n = r.text().and_then(|t| t.strip_prefix("on-failure:")).and_then(|n| n.parse::<u64>().ok());
             if n.is_some_and(|n| n > 5) { f.push(format!("line {}: restart {}", r.line, r.shown())); }
         }),
@@ -141,11 +143,12 @@ fn limit(service: &Node, keys: &[&str], deploy: &str, faults: &mut Vec<String>) 
     }
 }
 
-struct Volume {
+/// A volume of a service, from the short or the long form.
+pub(crate) struct Volume {
     line: usize,
-    source: String,
+    pub(crate) source: String,
     target: String,
-    propagation: String,
+    pub(crate) propagation: String,
 }
 
 impl Volume {
@@ -154,7 +157,8 @@ impl Volume {
     }
 }
 
-fn volumes(service: &Node) -> Vec<Volume> {
+/// Volumes of a service, in the order of the file.
+pub(crate) fn volumes(service: &Node) -> Vec<Volume> {
     let list = service.get("volumes").map(Node::list).unwrap_or_default();
     list.iter()
         .map(|v| match v.text() {
@@ -198,9 +202,10 @@ fn environment(service: &Node) -> Vec<(usize, String, String)> {
     listed.chain(mapped).collect()
 }
 
-struct Port {
+/// A published port of a service.
+pub(crate) struct Port {
     line: usize,
-    ip: String,
+    pub(crate) ip: String,
     port: Option<u32>,
     text: String,
 }
@@ -212,7 +217,7 @@ impl Port {
 }
 
 /// Published ports: short form `[IP:][HOST:]CONTAINER[/PROTOCOL]`, long form `published`, `host_ip`.
-fn ports(service: &Node) -> Vec<Port> {
+pub(crate) fn ports(service: &Node) -> Vec<Port> {
     let list = service.get("ports").map(Node::list).unwrap_or_default();
     list.iter()
         .map(|p| match p.text() {
@@ -265,13 +270,7 @@ pub fn check(file: &str, bytes: &[u8]) -> Result<Vec<CheckResult>, YamlError> {
                     faults.join("; ")
                 },
             };
-            out.push(CheckResult {
-                meta: check.meta,
-                result: verdict.answer,
-                subject: format!("{file}: {name}"),
-                evidence: verdict.evidence,
-                waived: None,
-            });
+            out.push(CheckResult::new(&check.meta, format!("{file}: {name}"), verdict));
         }
     }
     Ok(out)

@@ -39,9 +39,14 @@ pub fn markdown() -> String {
 fn title(section: Section) -> &'static str {
     match section {
         Section::Host => "Host",
+        Section::Kernel => "Kernel and sysctl",
         Section::Daemon => "Docker daemon",
         Section::DaemonFiles => "The daemon's files",
+        Section::Containerd => "containerd",
+        Section::Podman => "Podman",
+        Section::Stockade => "Stockade",
         Section::Images => "Images",
+        Section::ImageContent => "Files in images",
         Section::Containers => "Containers",
         Section::Operations => "Operations",
         Section::Swarm => "Swarm",

@@ -1,12 +1,16 @@
 //! The host's files and processes, or those of a mounted host image (`--root DIR`).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
+use crate::kernel_audit::{self, Watch};
 
 /// Largest file that is read, in bytes: configuration files are kilobytes.
 const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -16,6 +20,7 @@ const MAX_FILE_BYTES: u64 = 8 << 20;
 pub struct Host {
     root: OwnedFd,
     live: bool,
+    loaded_rules: OnceLock<Result<Vec<Watch>, String>>,
 }
 
 /// What `stat` says about a path.
@@ -25,6 +30,10 @@ pub struct FileFacts {
     pub user: String,
     /// Group's name, or its number.
     pub group: String,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
     /// Permission bits, 0o7777.
     pub mode: u32,
     /// Whether it is a directory.
@@ -36,12 +45,16 @@ pub struct FileFacts {
 impl Host {
     /// The host that runs this process.
     pub fn live() -> std::io::Result<Host> {
-        Ok(Host { root: File::open("/")?.into(), live: true })
+        Ok(Host::new(File::open("/")?.into(), true))
     }
 
     /// A host whose root file system is mounted or unpacked at `root`.
     pub fn at(root: &Path) -> std::io::Result<Host> {
-        Ok(Host { root: File::open(root)?.into(), live: false })
+        Ok(Host::new(File::open(root)?.into(), false))
+    }
+
+    fn new(root: OwnedFd, live: bool) -> Host {
+        Host { root, live, loaded_rules: OnceLock::new() }
     }
 
     /// Whether processes and kernel settings can be asked.
@@ -49,7 +62,8 @@ impl Host {
         self.live
     }
 
-    fn open(&self, path: &Path, flags: OFlags) -> std::io::Result<File> {
+    /// Opens a path beneath the root.
+    pub(crate) fn open(&self, path: &Path, flags: OFlags) -> std::io::Result<File> {
         // /proc/self/root style links must not be followed on another host's image; on the live host "/" is the root.
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let fd = openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)?;
@@ -58,15 +72,24 @@ impl Host {
 
     /// Content of a file; `None` where it does not exist. The error says why it could not be read.
     pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
+        self.read_within(path, MAX_FILE_BYTES)
+    }
+
+    /// The same for files that may be as large as YAML files are.
+    pub(crate) fn read_large(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
+        self.read_within(path, crate::yaml::MAX_BYTES as u64)
+    }
+
+    fn read_within(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, String> {
         let file = match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e.to_string()),
         };
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(format!("larger than {MAX_FILE_BYTES} bytes"));
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+        if bytes.len() as u64 > limit {
+            return Err(format!("larger than {limit} bytes"));
         }
         Ok(Some(bytes))
     }
@@ -87,6 +110,8 @@ impl Host {
         Ok(Some(FileFacts {
             user: self.name_of("/etc/passwd", meta.uid()),
             group: self.name_of("/etc/group", meta.gid()),
+            uid: meta.uid(),
+            gid: meta.gid(),
             mode: meta.mode() & 0o7777,
             directory: meta.is_dir(),
             device: meta.dev(),
@@ -117,6 +142,88 @@ impl Host {
         out
     }
 
+    /// Names in a directory, sorted; nothing where it cannot be read.
+    pub fn names_in(&self, dir: &Path) -> Vec<String> {
+        let Ok(handle) = self.open(dir, OFlags::RDONLY | OFlags::DIRECTORY) else { return Vec::new() };
+        let Ok(entries) = rustix::fs::Dir::read_from(&handle) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .filter(|n| n != "." && n != "..")
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Number of a user (`/etc/passwd`) or a group (`/etc/group`).
+    pub fn id_of(&self, file: &str, name: &str) -> Option<u32> {
+        let text = self.read_text(Path::new(file)).ok().flatten()?;
+        let line = text.lines().find(|l| l.split(':').next() == Some(name))?;
+        line.split(':').nth(2)?.parse().ok()
+    }
+
+    /// A kernel setting: its value in `/proc/sys`, `None` where this kernel has none of that name.
+    pub fn sysctl(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.read_text(Path::new(&sysctl_path(name)))?.map(|t| t.trim().to_owned()))
+    }
+
+    /// What the files of sysctl.d(5) set at boot, with the place. The last assignment wins; `/etc` hides a file of the
+    /// same name in `/run`, and that one in `/usr/lib`.
+    pub fn configured_sysctl(&self, name: &str) -> Option<(String, String)> {
+        let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for dir in ["/usr/lib/sysctl.d", "/lib/sysctl.d", "/run/sysctl.d", "/etc/sysctl.d"] {
+            for file in self.names_in(Path::new(dir)).into_iter().filter(|n| n.ends_with(".conf")) {
+                let path = Path::new(dir).join(&file);
+                files.insert(file, path);
+            }
+        }
+        let mut found = None;
+        for path in files.into_values().chain([PathBuf::from("/etc/sysctl.conf")]) {
+            let text = self.read_text(&path).ok().flatten().unwrap_or_default();
+            for (i, line) in text.lines().enumerate() {
+                let line = line.trim().trim_start_matches('-');
+                let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with(['#', ';'])) else {
+                    continue;
+                };
+                if key.trim().replace('/', ".") == name {
+                    found = Some((value.trim().to_owned(), format!("{}:{}", path.display(), i + 1)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the kernel has SELinux; `None` on a host that does not run.
+    pub fn has_selinux(&self) -> Option<bool> {
+        self.live.then(|| Path::new("/sys/fs/selinux/enforce").exists())
+    }
+
+    /// Paths that loaded audit rules watch; asked once.
+    pub fn loaded_audit_rules(&self) -> Result<&[Watch], String> {
+        if !self.live {
+            return Err("this host does not run".to_owned());
+        }
+        self.loaded_rules.get_or_init(kernel_audit::watches).as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    /// Command lines of processes by the container id in their control group's path. One look at all of `/proc`; ids of
+    /// which no process is seen are left out.
+    pub fn container_commands(&self, ids: &[String]) -> BTreeMap<String, Result<Vec<String>, String>> {
+        let mut found: BTreeMap<String, Result<Vec<String>, String>> = BTreeMap::new();
+        if !self.live || ids.is_empty() {
+            return found;
+        }
+        for process in processes() {
+            let Ok(groups) = std::fs::read_to_string(process.join("cgroup")) else { continue };
+            let Some(id) = ids.iter().find(|id| !id.is_empty() && groups.contains(id.as_str())) else { continue };
+            let command = command_line(&process).join(" ");
+            if let Ok(list) = found.entry(id.clone()).or_insert_with(|| Ok(Vec::new())) {
+                list.push(command);
+            }
+        }
+        found
+    }
+
     fn name_of(&self, file: &str, id: u32) -> String {
         let text = self.read_text(Path::new(file)).ok().flatten().unwrap_or_default();
         text.lines()
@@ -132,19 +239,10 @@ impl Host {
             return Vec::new();
         }
         let mut found: Vec<Vec<String>> = Vec::new();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            if !entry.file_name().to_string_lossy().bytes().all(|b| b.is_ascii_digit()) {
-                continue;
-            }
-            let Ok(bytes) = std::fs::read(entry.path().join("cmdline")) else { continue };
-            let arguments: Vec<String> = bytes
-                .split(|b| *b == 0)
-                .filter(|a| !a.is_empty())
-                .map(|a| String::from_utf8_lossy(a).into_owned())
-                .collect();
-            let name =
-                arguments.first().and_then(|a| Path::new(a).file_name()).map(|n| n.to_string_lossy().into_owned());
-            if name.as_deref() == Some(program) {
+        for process in processes() {
+            let arguments = command_line(&process);
+            let name = arguments.first().and_then(|a| Path::new(a).file_name());
+            if name.is_some_and(|n| n.to_string_lossy() == program) {
                 found.push(arguments);
             }
         }
@@ -156,6 +254,24 @@ impl Host {
             None => Vec::new(),
         }
     }
+}
+
+/// Directories of processes in `/proc`.
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter(|e| e.file_name().to_string_lossy().bytes().all(|b| b.is_ascii_digit())).map(|e| e.path())
+}
+
+/// Arguments of a process; nothing for kernel threads and those that ended.
+fn command_line(process: &Path) -> Vec<String> {
+    let bytes = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    bytes.split(|b| *b == 0).filter(|a| !a.is_empty()).map(|a| String::from_utf8_lossy(a).into_owned()).collect()
+}
+
+/// File of a kernel setting. Only the characters that names have reach the path.
+pub(crate) fn sysctl_path(name: &str) -> String {
+    let clean: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    format!("/proc/sys/{}", clean.replace('.', "/"))
 }
 
 #[cfg(test)]
@@ -187,5 +303,29 @@ mod tests {
     fn missing_is_not_an_error() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Host::at(dir.path()).unwrap().stat(Path::new("/nothing")).unwrap(), None);
+    }
+
+    #[test]
+    fn boot_settings_come_from_the_last_file_that_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("usr/lib/sysctl.d/50-a.conf", "kernel.kptr_restrict=1\n"),
+            ("usr/lib/sysctl.d/60-b.conf", "kernel/kptr_restrict = 2\n"),
+            ("etc/sysctl.d/60-b.conf", "# kernel.kptr_restrict = 9\n\nfs.x = 1\n"),
+        ] {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let host = Host::at(dir.path()).unwrap();
+        let found = host.configured_sysctl("kernel.kptr_restrict");
+        assert_eq!(found, Some(("1".to_owned(), "/usr/lib/sysctl.d/50-a.conf:1".to_owned())));
+        assert_eq!(host.configured_sysctl("kernel.none"), None);
+    }
+
+    #[test]
+    fn names_of_settings_cannot_leave_their_directory() {
+        assert_eq!(sysctl_path("net.ipv4.conf.all.rp_filter"), "/proc/sys/net/ipv4/conf/all/rp_filter");
+        assert!(!sysctl_path("../../etc/passwd").contains(".."));
     }
 }

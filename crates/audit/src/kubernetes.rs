@@ -6,7 +6,7 @@ use crate::model::{Answer, CheckResult, Degree, Meta, Section, Verdict};
 use crate::yaml::{Node, YamlError, parse};
 
 /// Capabilities that baseline lets a container add.
-const BASELINE_CAPABILITIES: [&str; 13] = [
+pub(crate) const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
@@ -23,7 +23,7 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
 ];
 
 /// Kernel settings that are namespaced and harmless to others.
-const SAFE_SYSCTLS: [&str; 14] = [
+pub(crate) const SAFE_SYSCTLS: [&str; 14] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_unprivileged_port_start",
@@ -347,26 +347,30 @@ pub fn check(file: &str, bytes: &[u8]) -> Result<Vec<CheckResult>, YamlError> {
     Ok(out)
 }
 
+/// Keys from an object of this kind to its pod's metadata and spec; `None` for kinds without a pod.
+pub(crate) fn pod_path(kind: &str) -> Option<&'static [&'static str]> {
+    match kind {
+        "Pod" => Some(&[]),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
+            Some(&["spec", "template"])
+        }
+        "CronJob" => Some(&["spec", "jobTemplate", "spec", "template"]),
+        _ => None,
+    }
+}
+
+/// Kind and name of an object.
+pub(crate) fn subject_of(object: &Node) -> String {
+    let text = |path: &[&str]| object.at(path).and_then(Node::text);
+    format!("{} {}", text(&["kind"]).unwrap_or(""), text(&["metadata", "name"]).unwrap_or("unnamed"))
+}
+
 fn check_object(file: &str, object: &Node, out: &mut Vec<CheckResult>) {
     let kind = object.get("kind").and_then(Node::text).unwrap_or("");
-    let path: &[&str] = match kind {
-        "Pod" => &[],
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
-            &["spec", "template"]
-        }
-        "CronJob" => &["spec", "jobTemplate", "spec", "template"],
-        _ => return,
-    };
-    let subject =
-        format!("{file}: {kind} {}", object.at(&["metadata", "name"]).and_then(Node::text).unwrap_or("unnamed"));
+    let Some(path) = pod_path(kind) else { return };
+    let subject = format!("{file}: {}", subject_of(object));
     let mut push = |meta: &Meta, verdict: Verdict| {
-        out.push(CheckResult {
-            meta: *meta,
-            result: verdict.answer,
-            subject: subject.clone(),
-            evidence: verdict.evidence,
-            waived: None,
-        });
+        out.push(CheckResult::new(meta, subject.clone(), verdict));
     };
     let Some((pod, spec)) = object.at(path).and_then(|p| Some((p, p.get("spec")?))) else {
         for check in CHECKS {

@@ -6,12 +6,18 @@
 
 pub mod checks;
 pub mod compose;
+pub mod content;
 pub mod docker;
 pub mod docs;
+pub mod fix;
+pub mod gate;
+pub mod history;
 pub mod host;
+pub mod kernel_audit;
 pub mod kubernetes;
 pub mod model;
 pub mod select;
+pub mod views;
 pub mod yaml;
 
 pub use checks::{Subjects, all, run};

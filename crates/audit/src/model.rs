@@ -8,9 +8,14 @@ use serde::Serialize;
 #[allow(missing_docs)]
 pub enum Section {
     Host,
+    Kernel,
     Daemon,
     DaemonFiles,
+    Containerd,
+    Podman,
+    Stockade,
     Images,
+    ImageContent,
     Containers,
     Operations,
     Swarm,
@@ -55,6 +60,7 @@ pub struct Meta {
 /// The answer of one check about one subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Answer {
     /// It is weak.
     Fail,
@@ -118,6 +124,37 @@ pub struct CheckResult {
     /// Why this failure is accepted, if somebody accepted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waived: Option<String>,
+}
+
+impl CheckResult {
+    /// An answer that nobody has waived.
+    pub fn new(meta: &Meta, subject: impl Into<String>, verdict: Verdict) -> CheckResult {
+        CheckResult {
+            meta: *meta,
+            result: verdict.answer,
+            subject: subject.into(),
+            evidence: verdict.evidence,
+            waived: None,
+        }
+    }
+
+    /// Whether it is a failure that counts.
+    pub fn fails(&self) -> bool {
+        self.result == Answer::Fail && self.waived.is_none()
+    }
+}
+
+impl Answer {
+    /// As the JSON form writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Answer::Fail => "fail",
+            Answer::Unknown => "unknown",
+            Answer::Manual => "manual",
+            Answer::Pass => "pass",
+            Answer::NotApplicable => "not_applicable",
+        }
+    }
 }
 
 /// Schema of the JSON form.

@@ -44,7 +44,8 @@ impl Selection {
         Ok(())
     }
 
-    fn keeps(&self, meta: &Meta) -> bool {
+    /// Whether a check is chosen.
+    pub fn keeps(&self, meta: &Meta) -> bool {
         (self.only.is_empty() || self.only.iter().any(|n| named(meta, n)))
             && !self.skip.iter().any(|n| named(meta, n))
             && self.level.is_none_or(|l| meta.level <= l)
@@ -131,7 +132,7 @@ mod tests {
     fn report() -> Report {
         let facts =
             DockerFacts::offline(vec![json!({"Name": "/web", "HostConfig": {"Privileged": true}})], vec![], None);
-        checks::run(&checks::Subjects { docker: Some(&facts), ..Default::default() })
+        checks::run(&checks::Subjects { engines: vec![&facts], ..Default::default() })
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A tree of our own over `saphyr-parser`'s events, because expanding aliases must stay bounded ("billion laughs") and every
 //! value must keep its line. Source: YAML 1.2.2.
 
+use std::ops::Range;
+
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 /// Largest file, in bytes: real ones are kilobytes; generated ones may be megabytes.
@@ -24,11 +26,19 @@ pub struct YamlError {
     pub message: String,
 }
 
-/// A value and where it starts.
+/// A value and where it stands.
 #[derive(Debug, Clone)]
 pub struct Node {
     /// 1-based line.
     pub line: usize,
+    /// Bytes of the file. Exact for scalars and for collections in brackets; of block collections only the start is.
+    pub span: Range<usize>,
+    /// Bytes of the key, where this is a mapping's value.
+    pub key: Range<usize>,
+    /// Whether it is a collection in brackets.
+    pub flow: bool,
+    /// Whether it is an alias: its words stand elsewhere, and others may use them too.
+    pub alias: bool,
     /// The value.
     pub value: Value,
 }
@@ -63,6 +73,11 @@ impl Node {
             Value::List(list) => list.iter().find_map(|n| n.get_within(key, depth - 1)),
             _ => merged.get_within(key, depth - 1),
         })
+    }
+
+    /// Entry of a key that this mapping has itself, not by a merge: its index and its value.
+    pub fn entry(&self, key: &str) -> Option<(usize, &Node)> {
+        self.map().iter().enumerate().rev().find(|(_, (k, _))| k == key).map(|(i, (_, n))| (i, n))
     }
 
     /// Value at a path of keys.
@@ -145,22 +160,74 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Node>, YamlError> {
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         error(line, column, "not UTF-8 text")
     })?;
+    // A byte order mark is no part of the text.
+    let (text, skipped) = text.strip_prefix('\u{feff}').map_or((text, 0), |rest| (rest, 3));
     let mut builder = Builder { documents: Vec::new(), open: Vec::new(), anchors: Vec::new(), nodes: 0 };
+    let mut offsets = Offsets { text, chars: 0, bytes: 0 };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| error(e.marker().line(), e.marker().col() + 1, e.info()))?;
+        let start = offsets.at(span.start.index());
+        let end = match &event {
+            // The parser counts white space and a comment behind a quoted text in.
+            Event::Scalar(_, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted, ..) => quoted_end(text, start),
+            _ => None,
+        };
+        let end = end.unwrap_or_else(|| offsets.at(span.end.index()));
+        let place = start + skipped..end + skipped;
         builder
-            .event(event, span.start.line())
+            .event(event, span.start.line(), place)
             .map_err(|message| error(span.start.line(), span.start.col() + 1, message))?;
     }
     Ok(builder.documents)
+}
+
+/// Where a quoted text that begins at `start` ends: behind its closing quote.
+fn quoted_end(text: &str, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let quote = *bytes.get(start)?;
+    let mut at = start + 1;
+    loop {
+        match *bytes.get(at)? {
+            b'\\' if quote == b'"' => at += 2,
+            b if b == quote && quote == b'\'' && bytes.get(at + 1) == Some(&quote) => at += 2,
+            b if b == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+        if !matches!(quote, b'"' | b'\'') {
+            return None;
+        }
+    }
+}
+
+/// Turns the parser's character counts into bytes. Counts mostly rise, so one cursor that walks is quick enough.
+struct Offsets<'t> {
+    text: &'t str,
+    chars: usize,
+    bytes: usize,
+}
+
+impl Offsets<'_> {
+    fn at(&mut self, index: usize) -> usize {
+        while self.chars < index {
+            let Some(c) = self.text.get(self.bytes..).and_then(|t| t.chars().next()) else { break };
+            self.chars += 1;
+            self.bytes += c.len_utf8();
+        }
+        while self.chars > index {
+            let Some(c) = self.text.get(..self.bytes).and_then(|t| t.chars().next_back()) else { break };
+            self.chars -= 1;
+            self.bytes -= c.len_utf8();
+        }
+        self.bytes
+    }
 }
 
 /// A collection that is not closed yet.
 struct Open {
     node: Node,
     anchor: usize,
-    /// Key that waits for its value, in a mapping.
-    key: Option<String>,
+    /// Key that waits for its value, in a mapping, and its bytes.
+    key: Option<(String, Range<usize>)>,
 }
 
 struct Builder {
@@ -172,23 +239,29 @@ struct Builder {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), &'static str> {
+    fn event(&mut self, event: Event<'_>, line: usize, span: Range<usize>) -> Result<(), &'static str> {
+        let node = |value: Value| Node { line, flow: false, alias: false, key: 0..0, span: span.clone(), value };
         match event {
             Event::Scalar(text, style, anchor, _) => {
-                let node = Node { line, value: Value::Scalar(text.into_owned(), style == ScalarStyle::Plain) };
+                let node = node(Value::Scalar(text.into_owned(), style == ScalarStyle::Plain));
                 self.count(1)?;
                 self.finish(node, anchor)
             }
-            Event::SequenceStart(anchor, _) => self.start(Value::List(Vec::new()), anchor, line),
-            Event::MappingStart(anchor, _) => self.start(Value::Map(Vec::new()), anchor, line),
+            Event::SequenceStart(anchor, _) => self.start(node(Value::List(Vec::new())), anchor),
+            Event::MappingStart(anchor, _) => self.start(node(Value::Map(Vec::new())), anchor),
             Event::SequenceEnd | Event::MappingEnd => {
-                let open = self.open.pop().ok_or("a collection ends that did not begin")?;
+                let mut open = self.open.pop().ok_or("a collection ends that did not begin")?;
+                // Brackets have a width at both ends; the ends of block collections have none.
+                open.node.flow = open.node.span.end > open.node.span.start && span.end > span.start;
+                open.node.span.end = span.end.max(open.node.span.start);
                 self.finish(open.node, open.anchor)
             }
             Event::Alias(id) => {
                 let found = self.anchors.iter().rev().find(|(a, _, _)| *a == id);
-                let (node, size) = found.map(|(_, n, s)| (n.clone(), *s)).ok_or("an alias has no anchor")?;
+                let (mut node, size) = found.map(|(_, n, s)| (n.clone(), *s)).ok_or("an alias has no anchor")?;
                 self.count(size)?;
+                borrow(&mut node);
+                node.span = span;
                 self.finish(node, 0)
             }
             _ => Ok(()),
@@ -200,16 +273,16 @@ impl Builder {
         if self.nodes > MAX_NODES { Err("too many values (aliases expanded)") } else { Ok(()) }
     }
 
-    fn start(&mut self, value: Value, anchor: usize, line: usize) -> Result<(), &'static str> {
+    fn start(&mut self, node: Node, anchor: usize) -> Result<(), &'static str> {
         self.count(1)?;
         if self.open.len() >= MAX_DEPTH {
             return Err("nested too deeply");
         }
-        self.open.push(Open { node: Node { line, value }, anchor, key: None });
+        self.open.push(Open { node, anchor, key: None });
         Ok(())
     }
 
-    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), &'static str> {
+    fn finish(&mut self, mut node: Node, anchor: usize) -> Result<(), &'static str> {
         if anchor != 0 {
             let size = size(&node);
             self.anchors.push((anchor, node.clone(), size));
@@ -222,15 +295,28 @@ impl Builder {
         match &mut open.node.value {
             Value::List(list) => list.push(node),
             Value::Map(entries) => match open.key.take() {
-                Some(key) => entries.push((key, node)),
+                Some((key, at)) => {
+                    node.key = at;
+                    entries.push((key, node));
+                }
                 None => match node.value {
-                    Value::Scalar(text, _) => open.key = Some(text),
+                    Value::Scalar(text, _) => open.key = Some((text, node.span)),
                     _ => return Err("a key must be a plain value"),
                 },
             },
             Value::Scalar(..) => return Err("a value inside a plain value"),
         }
         Ok(())
+    }
+}
+
+/// Marks a copy of an anchored value: an edit of it would change the original.
+fn borrow(node: &mut Node) {
+    node.alias = true;
+    match &mut node.value {
+        Value::Scalar(..) => {}
+        Value::List(list) => list.iter_mut().for_each(borrow),
+        Value::Map(entries) => entries.iter_mut().for_each(|(_, n)| borrow(n)),
     }
 }
 
@@ -274,6 +360,34 @@ mod tests {
         assert_eq!(parse(b"ok: 1\nx: \xff").unwrap_err().line, 2);
         assert!(parse(b"a: [1\nb: 2").is_err());
         assert!(parse(b"a: *nothing").is_err());
+    }
+
+    #[test]
+    fn spans_are_bytes_of_the_file() {
+        for text in [
+            "é: \"wört\"\nlist: [a, 'b']\nmap:\n  k: v # c\n",
+            "\u{feff}é: \"wört\"\r\nlist: [a, 'b']\r\nmap:\r\n  k: v # c\r\n",
+        ] {
+            let doc = parse(text.as_bytes()).unwrap().remove(0);
+            let at = |n: &Node| &text[n.span.clone()];
+            assert_eq!(at(doc.get("é").unwrap()), "\"wört\"");
+            let more = parse(b"a: 'it''s' # c\nb: \"q\\\"\" # d\n").unwrap().remove(0);
+            assert_eq!((more.get("a").unwrap().span.clone(), more.get("b").unwrap().span.clone()), (3..10, 18..23));
+            let list = doc.get("list").unwrap();
+            assert_eq!((at(list), list.flow), ("[a, 'b']", true));
+            assert_eq!(at(&list.list()[1]), "'b'");
+            let map = doc.get("map").unwrap();
+            assert!(!map.flow && text[map.span.start..].starts_with("k: v"), "{:?}", map.span);
+            assert_eq!(&text[map.get("k").unwrap().key.clone()], "k");
+            assert_eq!(at(map.get("k").unwrap()), "v");
+        }
+    }
+
+    #[test]
+    fn aliases_are_marked() {
+        let doc = parse(b"a: &x {k: 1}\nb: *x\n").unwrap().remove(0);
+        assert!(!doc.at(&["a", "k"]).unwrap().alias);
+        assert!(doc.get("b").unwrap().alias && doc.at(&["b", "k"]).unwrap().alias);
     }
 
     proptest::proptest! {

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
+pub(crate) use super::container_values::reaches_socket;
+use super::container_values::*;
 use super::{EachCheck, shown};
+use crate::docker::facts::Kind;
 use crate::model::Degree::{High, Low, Medium};
 use crate::model::{Degree, Meta, Section, Verdict};
 
@@ -48,10 +51,24 @@ macro_rules! check {
 
 /// All checks of this section.
 #[rustfmt::skip]
-pub(super) static CHECKS: &[EachCheck] = &[
+pub(crate) static CHECKS: &[EachCheck] = &[
+    check!("runs-as-root", ["CIS-4.1"], 1, Medium, Medium, "It does not run as root",
+        "A hole in the program gives an intruder root inside.",
+        "Give --user, or add USER to the image.", |c, _| {
+            let user = c.pointer("/Config/User");
+            let name = user.and_then(Value::as_str).unwrap_or("").split(':').next().unwrap_or("");
+            if !["", "root", "0"].contains(&name) {
+                return Verdict::pass(format!("Config.User: {}", shown(user)));
+            }
+            match stockade(c, "UserNamespace") {
+                Some(range) => Verdict::pass(format!("Config.User: {}; root inside is nobody outside, Stockade.UserNamespace: {}", shown(user), shown(Some(range)))),
+                None => Verdict::fail(format!("Config.User: {}", shown(user))),
+            }
+        }),
     check!("swarm-mode", ["CIS-5.1"], 1, Low, Medium, "Swarm mode is off unless it is needed",
         "Swarm opens ports and services on the host that a single machine does not need.",
-        "Leave the swarm: docker swarm leave.", |_, d| match &d.info {
+        "Leave the swarm: docker swarm leave.", |_, d| match d.info.as_ref() {
+            _ if d.kind != Kind::Docker => Verdict::not_applicable("only docker has a swarm mode"),
             Err(why) => Verdict::unknown(why.clone()),
             Ok(info) => {
                 let state = info.pointer("/Swarm/LocalNodeState");
@@ -63,19 +80,29 @@ pub(super) static CHECKS: &[EachCheck] = &[
         "Leave docker's default profile on, or name one: --security-opt apparmor=PROFILE.", |c, _| {
             let profile = c.get("AppArmorProfile");
             let text = profile.and_then(Value::as_str).unwrap_or("");
+            if text.is_empty() && stockade(c, "Landlock") == Some(&Value::Bool(true)) {
+                return Verdict::pass("Stockade.Landlock: true; Landlock confines it in place of AppArmor");
+            }
             Verdict::of(!text.is_empty() && text != "unconfined", format!("AppArmorProfile: {}", shown(profile)))
         }),
     check!("no-selinux-options", ["CIS-5.3"], 2, Medium, Medium, "SELinux options are set",
         "Labels keep a process that escapes from touching what is not the container's.",
-        "Start the daemon with --selinux-enabled and give --security-opt label=….", |c, _| {
-            let options = options(c);
-            Verdict::of(!options.is_empty(), format!("HostConfig.SecurityOpt: {}", shown(c.pointer("/HostConfig/SecurityOpt"))))
+        "Start the daemon with --selinux-enabled and give --security-opt label=….", |c, d| {
+            let label = c.get("ProcessLabel").and_then(Value::as_str).unwrap_or("");
+            let options: Vec<String> = options(c).into_iter().filter(|o| o.starts_with("label")).collect();
+            let off = options.iter().any(|o| o == "label=disable" || o == "label:disable");
+            let evidence = format!("ProcessLabel: {label:?}, HostConfig.SecurityOpt on labels: {}", if options.is_empty() { "none".to_owned() } else { options.join(", ") });
+            if d.selinux == Some(false) {
+                return Verdict::not_applicable(format!("the kernel has no SELinux; {evidence}"));
+            }
+            Verdict::of(!off && (!label.is_empty() || !options.is_empty()), evidence)
         }),
     check!("added-capabilities", ["CIS-5.4"], 1, Medium, Medium, "No capability beyond docker's default is added",
         "Each capability is a part of root's power on the host's kernel.",
         "Drop it from --cap-add; give --cap-drop ALL and add back only what fails without.", |c, _| {
             let extra: Vec<String> = added(c).into_iter().filter(|n| !DOCKER_DEFAULT_CAPABILITIES.contains(&n.as_str())).collect();
-            Verdict::of(extra.is_empty(), format!("HostConfig.CapAdd: {}", shown(c.pointer("/HostConfig/CapAdd"))))
+            let has = stockade(c, "Capabilities").map(|v| format!(", Stockade.Capabilities: {}", shown(Some(v)))).unwrap_or_default();
+            Verdict::of(extra.is_empty(), format!("HostConfig.CapAdd: {}{has}", shown(c.pointer("/HostConfig/CapAdd"))))
         }),
     check!("privileged-container", ["CIS-5.5"], 1, Medium, High, "The container is not privileged",
         "A privileged container is root on the host: all capabilities, all devices, no filter.",
@@ -95,16 +122,16 @@ pub(super) static CHECKS: &[EachCheck] = &[
             match d.processes.get(id) {
                 None => Verdict::unknown("the container's processes were not listed"),
                 Some(Err(why)) => Verdict::unknown(why.clone()),
-                Some(Ok(top)) => {
-                    let found: Vec<String> = commands(top).into_iter().filter(|p| is_sshd(p)).collect();
+                Some(Ok(commands)) => {
+                    let found: Vec<String> = commands.iter().filter(|p| is_sshd(p)).cloned().collect();
                     list_empty("processes", &found)
                 }
             }
         }),
-    check!("privileged-host-port", ["CIS-5.8"], 1, Low, Low, "No host port below 1025 is published",
+    check!("privileged-host-port", ["CIS-5.8"], 1, Low, Low, "No host port below 1024 is published",
         "Low ports are reserved for services that root has chosen.",
         "Publish on a high port behind a proxy, or accept it for a public web server.", |c, _| {
-            let low: Vec<String> = published(c).into_iter().filter(|p| p.port < 1025).map(|p| p.shown).collect();
+            let low: Vec<String> = published(c).into_iter().filter(|p| p.port < 1024).map(|p| p.shown).collect();
             list_empty("NetworkSettings.Ports", &low)
         }),
     check!("published-ports", ["CIS-5.9"], 1, Low, Medium, "Only needed ports are published",
@@ -118,10 +145,10 @@ pub(super) static CHECKS: &[EachCheck] = &[
         "Leave --network host out and publish the ports.", |c, _| mode_not_host(c, "NetworkMode")),
     check!("no-memory-limit", ["CIS-5.11"], 1, Low, Medium, "Memory is limited",
         "One container can take all memory, and the kernel then kills others.",
-        "Give --memory.", |c, _| positive(c, &["Memory"])),
+        "Give --memory.", |c, _| unless_stockade_limit(c, "MemoryBytes", || positive(c, &["Memory"]))),
     check!("no-cpu-limit", ["CIS-5.12"], 1, Low, Low, "CPU time is shared by rule",
         "One container can take all cores.",
-        "Give --cpus or --cpu-shares.", |c, _| positive(c, &["CpuShares", "NanoCpus"])),
+        "Give --cpus or --cpu-shares.", |c, _| unless_stockade_limit(c, "CpuMillis", || positive(c, &["CpuShares", "NanoCpus", "CpuQuota"]))),
     check!("writable-root", ["CIS-5.13"], 1, Medium, Medium, "The root file system is read-only",
         "An intruder can change programs and leave tools behind.",
         "Give --read-only, with --tmpfs or a volume for what must be written.", |c, _| {
@@ -137,8 +164,14 @@ pub(super) static CHECKS: &[EachCheck] = &[
     check!("unbounded-restarts", ["CIS-5.15"], 1, Low, Low, "It is restarted at most five times",
         "Endless restarts hide a crash loop and use up the host.",
         "Give --restart on-failure:5.", |c, _| {
-            let n = c.pointer("/HostConfig/RestartPolicy/MaximumRetryCount");
-            Verdict::of(n.and_then(Value::as_i64).unwrap_or(0) <= 5, format!("HostConfig.RestartPolicy: {}", shown(c.pointer("/HostConfig/RestartPolicy"))))
+            let policy = c.pointer("/HostConfig/RestartPolicy");
+            let evidence = format!("HostConfig.RestartPolicy: {}", shown(policy));
+            let tries = policy.and_then(|p| p.get("MaximumRetryCount")).and_then(Value::as_i64).unwrap_or(0);
+            match policy.and_then(|p| p.get("Name")).and_then(Value::as_str).unwrap_or("") {
+                "always" | "unless-stopped" => Verdict::fail(evidence),
+                "on-failure" => Verdict::of((1..=5).contains(&tries), evidence),
+                _ => Verdict::of(tries <= 5, evidence),
+            }
         }),
     check!("host-pid", ["CIS-5.16"], 1, Low, Low, "The container has its own process table",
         "It could see, and with the same user signal, every host process.",
@@ -171,15 +204,20 @@ pub(super) static CHECKS: &[EachCheck] = &[
     check!("seccomp-off", ["CIS-5.22"], 1, Low, Medium, "A seccomp filter is on",
         "Without it every system call of the kernel can be attacked.",
         "Leave seccomp=unconfined out.", |c, _| {
+            if let Some(name) = stockade(c, "Seccomp") {
+                return Verdict::of(name != "unconfined", format!("Stockade.Seccomp: {}", shown(Some(name))));
+            }
             let off = options(c).iter().any(|o| o == "seccomp=unconfined" || o == "seccomp:unconfined");
-            Verdict::of(!off, format!("HostConfig.SecurityOpt: {}", shown(c.pointer("/HostConfig/SecurityOpt"))))
+            let privileged = host_config(c, "Privileged") == Some(&Value::Bool(true));
+            Verdict::of(!off && !privileged, format!("HostConfig.SecurityOpt: {}{}", shown(c.pointer("/HostConfig/SecurityOpt")),
+                if privileged { ", Privileged: true, which switches the filter off" } else { "" }))
         }),
     check!("privileged-exec", ["CIS-5.23"], 1, Medium, Low, "Nobody uses exec with --privileged",
         "It gives root's whole power for one command, past all limits of the container.",
-        "Audit docker with auditd and look for exec with --privileged.", |c, _| exec_log(c)),
+        "Audit docker with auditd and look for exec with --privileged.", |c, d| exec_log(c, d)),
     check!("root-exec", ["CIS-5.24"], 1, Medium, Low, "Nobody uses exec as root",
         "It passes by the user that the image chose.",
-        "Audit docker with auditd and look for exec with --user root.", |c, _| exec_log(c)),
+        "Audit docker with auditd and look for exec with --user root.", |c, d| exec_log(c, d)),
     check!("foreign-cgroup", ["CIS-5.25"], 1, Low, Low, "The container is in docker's own cgroup",
         "Another parent may have no limits.",
         "Leave --cgroup-parent out.", |c, _| {
@@ -189,12 +227,13 @@ pub(super) static CHECKS: &[EachCheck] = &[
         }),
     check!("may-gain-privileges", ["CIS-5.26"], 1, Low, Medium, "no-new-privileges is set",
         "A setuid program inside could make its caller root.",
-        "Give --security-opt no-new-privileges.", |c, d| {
+        "Give --security-opt no-new-privileges.", |c, d| unless_stockade(c, "NoNewPrivileges", |v| v == &Value::Bool(true), || {
             let here = options(c).iter().any(|o| ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"].contains(&o.as_str()));
             let default = d.setting("no-new-privileges", "no-new-privileges").is_some_and(|(v, _)| v == Value::Bool(true));
             let off = options(c).iter().any(|o| ["no-new-privileges=false", "no-new-privileges:false"].contains(&o.as_str()));
-            Verdict::of(here || (default && !off), format!("HostConfig.SecurityOpt: {}", shown(c.pointer("/HostConfig/SecurityOpt"))))
-        }),
+            Verdict::of((here || default) && !off, format!("HostConfig.SecurityOpt: {}{}", shown(c.pointer("/HostConfig/SecurityOpt")),
+                if default { ", the daemon's default is on" } else { "" }))
+        })),
     check!("no-health-check", ["CIS-5.27"], 1, Medium, Low, "Health is checked while it runs",
         "A container that hangs looks alive.",
         "Give --health-cmd, or HEALTHCHECK in the image.", |c, _| {
@@ -206,7 +245,7 @@ pub(super) static CHECKS: &[EachCheck] = &[
         "Pull or rebuild, then start it again.", |c, _| Verdict::manual(format!("image {} as of {}", shown(c.pointer("/Config/Image")), shown(c.get("Created"))))),
     check!("no-pids-limit", ["CIS-5.29"], 1, Low, Low, "The number of processes is limited",
         "A fork bomb inside stops the host.",
-        "Give --pids-limit.", |c, _| positive(c, &["PidsLimit"])),
+        "Give --pids-limit.", |c, _| unless_stockade_limit(c, "Pids", || positive(c, &["PidsLimit"]))),
     check!("default-bridge", ["CIS-5.30"], 2, Medium, Low, "Docker's default bridge is not used",
         "All containers on it can talk to each other.",
         "Make a network for each application: docker network create.", |c, _| {
@@ -215,13 +254,16 @@ pub(super) static CHECKS: &[EachCheck] = &[
         }),
     check!("host-userns", ["CIS-5.31"], 1, Low, Low, "The container does not opt out of user namespaces",
         "Root inside would be root on the host.",
-        "Leave --userns host out.", |c, _| mode_not_host(c, "UsernsMode")),
-    check!("docker-socket-mounted", ["CIS-5.32"], 1, Medium, Medium, "Docker's socket is not mounted",
+        "Leave --userns host out.", |c, _| unless_stockade(c, "UserNamespace", Value::is_object, || mode_not_host(c, "UsernsMode"))),
+    check!("docker-socket-mounted", ["CIS-5.32"], 1, Medium, Medium, "No engine's socket is mounted",
         "Who can talk to the daemon is root on the host.",
         "Take the mount out; use a proxy that allows only the calls needed.", |c, _| {
-            let binds = host_config(c, "Binds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            let found: Vec<String> = mounts(c).filter_map(|m| m.get("Source").and_then(Value::as_str)).chain(binds)
-                .filter(|s| s.contains("docker.sock")).map(str::to_owned).collect();
+            let binds = host_config(c, "Binds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+                .map(|b| b.split(':').next().unwrap_or(b));
+            let mut found: Vec<String> = mounts(c).filter_map(|m| m.get("Source").and_then(Value::as_str)).chain(binds)
+                .filter(|s| reaches_socket(s)).map(str::to_owned).collect();
+            found.sort();
+            found.dedup();
             list_empty("Mounts[].Source", &found)
         }),
     check!("cap-dac-read-search", ["C.5.3.1"], 1, Low, Medium, "DAC_READ_SEARCH is not added",
@@ -237,129 +279,6 @@ pub(super) static CHECKS: &[EachCheck] = &[
         "With it other processes' memory can be read and changed.",
         "Leave --cap-add SYS_PTRACE out.", |c, _| without(c, "SYS_PTRACE")),
 ];
-
-fn host_config<'v>(c: &'v Value, key: &str) -> Option<&'v Value> {
-    c.get("HostConfig").and_then(|h| h.get(key))
-}
-
-fn options(c: &Value) -> Vec<String> {
-    host_config(c, "SecurityOpt")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Added capabilities in upper case without `CAP_`.
-fn added(c: &Value) -> Vec<String> {
-    let list = host_config(c, "CapAdd").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(|n| {
-            let upper = n.to_ascii_uppercase();
-            upper.strip_prefix("CAP_").map(str::to_owned).unwrap_or(upper)
-        })
-        .collect()
-}
-
-fn without(c: &Value, capability: &str) -> Verdict {
-    let privileged = host_config(c, "Privileged") == Some(&Value::Bool(true));
-    let has = privileged || added(c).iter().any(|n| n == capability || n == "ALL");
-    Verdict::of(
-        !has,
-        format!(
-            "HostConfig.CapAdd: {}{}",
-            shown(host_config(c, "CapAdd")),
-            if privileged { ", Privileged: true" } else { "" }
-        ),
-    )
-}
-
-fn flag_off(c: &Value, key: &str) -> Verdict {
-    let v = host_config(c, key);
-    Verdict::of(v != Some(&Value::Bool(true)), format!("HostConfig.{key}: {}", shown(v)))
-}
-
-fn mode_not_host(c: &Value, key: &str) -> Verdict {
-    let v = host_config(c, key);
-    Verdict::of(v.and_then(Value::as_str) != Some("host"), format!("HostConfig.{key}: {}", shown(v)))
-}
-
-/// Passes if one of the numbers is above 0.
-fn positive(c: &Value, keys: &[&str]) -> Verdict {
-    let good = keys.iter().any(|k| host_config(c, k).and_then(Value::as_i64).is_some_and(|n| n > 0));
-    let evidence: Vec<String> = keys.iter().map(|k| format!("HostConfig.{k}: {}", shown(host_config(c, k)))).collect();
-    Verdict::of(good, evidence.join(", "))
-}
-
-fn is_empty(v: Option<&Value>) -> bool {
-    v.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty))
-}
-
-fn list_empty(what: &str, found: &[String]) -> Verdict {
-    if found.is_empty() {
-        Verdict::pass(format!("{what}: none"))
-    } else {
-        Verdict::fail(format!("{what}: {}", found.join(", ")))
-    }
-}
-
-fn mounts(c: &Value) -> impl Iterator<Item = &Value> {
-    c.get("Mounts").and_then(Value::as_array).into_iter().flatten()
-}
-
-/// A path without a trailing slash, so that `/etc/` is `/etc`.
-fn normal(path: &str) -> String {
-    let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
-}
-
-struct PublishedPort {
-    ip: String,
-    port: u32,
-    shown: String,
-}
-
-fn published(c: &Value) -> Vec<PublishedPort> {
-    let ports = c.pointer("/NetworkSettings/Ports").and_then(Value::as_object);
-    let mut out = Vec::new();
-    for (inside, bindings) in ports.into_iter().flatten() {
-        for b in bindings.as_array().into_iter().flatten() {
-            let text = |k: &str| b.get(k).and_then(Value::as_str).unwrap_or("").to_owned();
-            if let Ok(port) = text("HostPort").parse() {
-                out.push(PublishedPort {
-                    ip: text("HostIp"),
-                    port,
-                    shown: format!("{}:{port}->{inside}", text("HostIp")),
-                });
-            }
-        }
-    }
-    out
-}
-
-/// The command column of `docker top`.
-fn commands(top: &Value) -> Vec<String> {
-    let titles = top.get("Titles").and_then(Value::as_array);
-    let column = titles.and_then(|t| t.iter().position(|t| matches!(t.as_str(), Some("CMD" | "COMMAND" | "ARGS"))));
-    let rows = top.get("Processes").and_then(Value::as_array);
-    rows.into_iter().flatten().filter_map(|row| row.get(column?).and_then(Value::as_str).map(str::to_owned)).collect()
-}
-
-fn is_sshd(command: &str) -> bool {
-    let program = command.trim_start_matches("sshd:").split_whitespace().next().unwrap_or("");
-    command.starts_with("sshd:") || program.rsplit('/').next() == Some("sshd")
-}
-
-fn exec_log(c: &Value) -> Verdict {
-    let running = c.get("ExecIDs").and_then(Value::as_array).map_or(0, Vec::len);
-    Verdict::manual(format!(
-        "{running} exec sessions now; earlier ones are in the host's audit log (ausearch -k docker)"
-    ))
-}
 
 #[cfg(test)]
 mod tests {
@@ -398,7 +317,7 @@ mod tests {
             (
                 "CIS-5.8",
                 json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "80"}]}}}),
-                json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "1025"}], "443/tcp": null}}}),
+                json!({"NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "1024"}], "443/tcp": null}}}),
             ),
             (
                 "CIS-5.10",
@@ -419,8 +338,13 @@ mod tests {
             ),
             (
                 "CIS-5.15",
-                json!({"HostConfig": {"RestartPolicy": {"MaximumRetryCount": 6}}}),
-                json!({"HostConfig": {"RestartPolicy": {"MaximumRetryCount": 5}}}),
+                json!({"HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 6}}}),
+                json!({"HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5}}}),
+            ),
+            (
+                "CIS-5.15",
+                json!({"HostConfig": {"RestartPolicy": {"Name": "always", "MaximumRetryCount": 0}}}),
+                json!({"HostConfig": {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}}}),
             ),
             ("CIS-5.16", json!({"HostConfig": {"PidMode": "host"}}), json!({"HostConfig": {"PidMode": ""}})),
             ("CIS-5.17", json!({"HostConfig": {"IpcMode": "host"}}), json!({"HostConfig": {"IpcMode": "private"}})),
@@ -434,6 +358,11 @@ mod tests {
                 "CIS-5.22",
                 json!({"HostConfig": {"SecurityOpt": ["seccomp=unconfined"]}}),
                 json!({"HostConfig": {"SecurityOpt": ["seccomp={}"]}}),
+            ),
+            (
+                "CIS-5.32",
+                json!({"Mounts": [{"Source": "/run/containerd/containerd.sock"}]}),
+                json!({"Mounts": [{"Source": "/run/app"}]}),
             ),
             ("CIS-5.25", json!({"HostConfig": {"CgroupParent": "/mine"}}), json!({"HostConfig": {"CgroupParent": ""}})),
             ("CIS-5.26", json!({"HostConfig": {}}), json!({"HostConfig": {"SecurityOpt": ["no-new-privileges:true"]}})),
@@ -451,6 +380,31 @@ mod tests {
         for (reference, bad, good) in &rows {
             assert_eq!(answer(reference, bad), Answer::Fail, "{reference} {bad}");
             assert_eq!(answer(reference, good), Answer::Pass, "{reference} {good}");
+        }
+    }
+
+    /// Stockade's own containers have on by itself what docker's need an option for.
+    #[test]
+    fn what_stockade_has_on_counts_with_its_evidence() {
+        let inspect = json!({
+            "Config": {"User": ""}, "AppArmorProfile": "",
+            "HostConfig": {"SecurityOpt": null, "Memory": 0, "PidsLimit": null, "UsernsMode": "private", "CapAdd": null},
+            "Stockade": {
+                "UserNamespace": {"HostFirst": 1_000_000, "Count": 65536}, "NoNewPrivileges": true, "Seccomp": "standard",
+                "Landlock": true, "Limits": {"MemoryBytes": 1 << 30, "Pids": 1024, "CpuMillis": null}, "Capabilities": []
+            }
+        });
+        for reference in ["CIS-4.1", "CIS-5.2", "CIS-5.11", "CIS-5.22", "CIS-5.26", "CIS-5.29", "CIS-5.31"] {
+            let facts = DockerFacts { kind: Kind::Stockade, ..DockerFacts::default() };
+            let check = CHECKS.iter().find(|c| c.meta.refs.contains(&reference)).unwrap();
+            let verdict = (check.test)(&inspect, &facts);
+            assert_eq!(verdict.answer, Answer::Pass, "{reference}");
+            assert!(verdict.evidence.contains("Stockade."), "{reference}: {}", verdict.evidence);
+        }
+        let weak = json!({"Config": {"User": ""}, "Stockade": {"UserNamespace": null, "NoNewPrivileges": false, "Seccomp": "unconfined"},
+            "HostConfig": {"UsernsMode": "host"}});
+        for reference in ["CIS-4.1", "CIS-5.22", "CIS-5.26", "CIS-5.31"] {
+            assert_eq!(answer(reference, &weak), Answer::Fail, "{reference}");
         }
     }
 

@@ -28,11 +28,11 @@ macro_rules! check {
 
 /// All checks of this section.
 #[rustfmt::skip]
-pub(super) static CHECKS: &[DaemonCheck] = &[
+pub(crate) static CHECKS: &[DaemonCheck] = &[
     check!("rootful-daemon", ["CIS-2.1"], 1, High, Medium, "The daemon runs without root where possible",
         "A hole in a root daemon is root on the host.",
         "Set docker up rootless: dockerd-rootless-setuptool.sh install.", |d| {
-            let rootless = security_options(d).map(|o| o.iter().any(|s| s.contains("rootless")));
+            let rootless = d.security_options().map(|o| o.iter().any(|s| s.contains("rootless")));
             match rootless {
                 None => Verdict::unknown("docker info was not read"),
                 Some(true) => Verdict::pass("SecurityOptions holds rootless"),
@@ -44,14 +44,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
         "Set \"icc\": false in daemon.json.", |d| wanted_bool(d, "icc", "icc", false, true)),
     check!("log-level-not-info", ["CIS-2.3"], 1, Low, Low, "The daemon logs at level info",
         "Less hides what happened, more fills the disk.",
-        "Set \"log-level\": \"info\" or leave it out.", |d| match configured(d, "log-level", "log-level").map(|s| match s {
-            None => d.arguments_of("-l").first().map(|v| (Value::String(v.clone()), "dockerd -l".to_owned())),
-            some => some,
-        }) {
-            Err(v) => v,
-            Ok(None) => Verdict::pass("log-level is not set: info"),
-            Ok(Some((v, at))) => Verdict::of(v == "info", format!("{at}: {}", shown(Some(&v)))),
-        }),
+        "Set \"log-level\": \"info\" or leave it out.", log_level),
     check!("iptables-off", ["CIS-2.4"], 1, Low, Medium, "The daemon may set packet filter rules",
         "Without them published ports and isolation between networks do not hold.",
         "Take \"iptables\": false out.", |d| wanted_bool(d, "iptables", "iptables", true, true)),
@@ -87,7 +80,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
     check!("no-userns-remap", ["CIS-2.9"], 2, Medium, High, "User namespaces are on",
         "Root in a container is root on the host if it gets out.",
         "Set \"userns-remap\": \"default\".", |d| {
-            if security_options(d).is_some_and(|o| o.iter().any(|s| s.contains("name=userns"))) {
+            if d.security_options().is_some_and(|o| o.iter().any(|s| s.contains("name=userns"))) {
                 return Verdict::pass("SecurityOptions holds userns");
             }
             non_empty(d, "userns-remap", "userns-remap")
@@ -141,7 +134,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
         "Set \"userland-proxy\": false.", |d| wanted_bool(d, "userland-proxy", "userland-proxy", false, true)),
     check!("daemon-seccomp-off", ["CIS-2.17"], 2, Low, Medium, "The daemon's seccomp profile is docker's or a chosen one",
         "Without it every system call of the kernel can be attacked from every container.",
-        "Take \"seccomp-profile\" out, or name a reviewed file.", |d| match security_options(d) {
+        "Take \"seccomp-profile\" out, or name a reviewed file.", |d| match d.security_options() {
             None => Verdict::unknown("docker info was not read"),
             Some(o) => {
                 let seccomp: Vec<String> = o.into_iter().filter(|s| s.contains("seccomp")).collect();
@@ -209,10 +202,25 @@ fn info<'d>(d: &'d DockerFacts, key: &str) -> Option<&'d Value> {
     d.info.as_ref().ok()?.get(key)
 }
 
-fn security_options(d: &DockerFacts) -> Option<Vec<String>> {
-    let info = d.info.as_ref().ok()?;
-    let list = info.get("SecurityOptions").and_then(Value::as_array);
-    Some(list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+fn log_level(d: &DockerFacts) -> Verdict {
+    let found = match configured(d, "log-level", "log-level") {
+        Err(v) => return v,
+        Ok(None) => d.arguments_of("l").last().map(|v| (Value::from(v.clone()), "dockerd -l".to_owned())),
+        Ok(found) => found,
+    };
+    // `-D` and "debug": true win over the level.
+    let debug = if d.arguments_of("D").is_empty() {
+        d.setting("debug", "debug")
+    } else {
+        Some((Value::Bool(true), "dockerd -D".to_owned()))
+    };
+    if let Some((Value::Bool(true), at)) = debug {
+        return Verdict::fail(format!("{at}: true: the level is debug"));
+    }
+    match found {
+        None => Verdict::pass("log-level is not set: info"),
+        Some((v, at)) => Verdict::of(v == "info", format!("{at}: {}", shown(Some(&v)))),
+    }
 }
 
 fn tcp_tls(d: &DockerFacts) -> Verdict {
@@ -220,19 +228,11 @@ fn tcp_tls(d: &DockerFacts) -> Verdict {
         return Verdict::unknown(why);
     }
     let mut hosts: Vec<String> = ["H", "host"].iter().flat_map(|f| d.arguments_of(f)).collect();
-    // `-H unix://… -H tcp://…`: the short flag has one dash.
-    let mut arguments = d.arguments.iter().peekable();
-    while let Some(a) = arguments.next() {
-        if a == "-H" {
-            hosts.extend(arguments.peek().map(|h| (*h).clone()));
-        } else if let Some(h) = a.strip_prefix("-H=") {
-            hosts.push(h.to_owned());
-        }
-    }
     if let Some((v, _)) = d.setting("hosts", "hosts") {
         hosts.extend(v.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
     }
-    hosts.retain(|h| h.starts_with("tcp://"));
+    // A bare address is TCP too: `-H :2375`.
+    hosts.retain(|h| !h.starts_with("unix://") && !h.starts_with("fd://") && !h.starts_with("npipe://"));
     if hosts.is_empty() {
         return Verdict::not_applicable("the daemon does not listen on TCP");
     }
@@ -265,6 +265,7 @@ mod tests {
         for (reference, bad, good) in [
             ("CIS-2.2", json!({}), json!({"icc": false})),
             ("CIS-2.3", json!({"log-level": "debug"}), json!({"log-level": "info"})),
+            ("CIS-2.3", json!({"debug": true}), json!({"debug": false})),
             ("CIS-2.4", json!({"iptables": false}), json!({})),
             ("CIS-2.5", json!({"insecure-registries": ["r:5000"]}), json!({"insecure-registries": []})),
             ("CIS-2.6", json!({"storage-driver": "aufs"}), json!({"storage-driver": "overlay2"})),
@@ -293,7 +294,10 @@ mod tests {
         assert_eq!(answer("CIS-2.7", json!({}), &["dockerd", "-H", "tcp://0.0.0.0:2375"]), Answer::Fail);
         assert_eq!(answer("CIS-2.7", json!({}), &["dockerd", "-H", "tcp://0.0.0.0:2375", "--tlsverify"]), Answer::Pass);
         assert_eq!(answer("CIS-2.7", json!({}), &["dockerd", "-H", "unix:///x"]), Answer::NotApplicable);
+        assert_eq!(answer("CIS-2.7", json!({}), &["dockerd", "-H", ":2375"]), Answer::Fail);
         assert_eq!(answer("CIS-2.3", json!({}), &["dockerd", "--log-level=debug"]), Answer::Fail);
+        assert_eq!(answer("CIS-2.3", json!({}), &["dockerd", "-l", "info"]), Answer::Pass);
+        assert_eq!(answer("CIS-2.3", json!({}), &["dockerd", "-D"]), Answer::Fail);
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::HostCheck;
+use super::{HostCheck, containerd, podman};
 use crate::docker::facts::DockerFacts;
 use crate::host::{FileFacts, Host};
 use crate::model::Degree::Low;
 use crate::model::{Meta, Section, Verdict};
 
 /// Where a file is looked for; the first place that exists counts.
-enum Place {
+pub(crate) enum Place {
     Paths(&'static [&'static str]),
     /// All files below a directory.
     Below(&'static str),
@@ -19,26 +19,33 @@ enum Place {
     Setting(&'static str, &'static str),
 }
 
-const SERVICE: Place = Place::Paths(&[
+impl Place {
+    /// Whether all files of the place count, not the first alone.
+    pub(crate) fn is_many(&self) -> bool {
+        matches!(self, Place::Below(_))
+    }
+}
+
+static SERVICE: Place = Place::Paths(&[
     "/etc/systemd/system/docker.service",
     "/usr/lib/systemd/system/docker.service",
     "/lib/systemd/system/docker.service",
 ]);
-const SOCKET_UNIT: Place = Place::Paths(&[
+static SOCKET_UNIT: Place = Place::Paths(&[
     "/etc/systemd/system/docker.socket",
     "/usr/lib/systemd/system/docker.socket",
     "/lib/systemd/system/docker.socket",
 ]);
-const CONFIG_DIR: Place = Place::Paths(&["/etc/docker"]);
-const CERTIFICATES: Place = Place::Below("/etc/docker/certs.d");
-const CA: Place = Place::Setting("tlscacert", "/root/.docker/ca.pem");
-const CERTIFICATE: Place = Place::Setting("tlscert", "/root/.docker/cert.pem");
-const KEY: Place = Place::Setting("tlskey", "/root/.docker/key.pem");
-const SOCKET: Place = Place::Paths(&["/run/docker.sock", "/var/run/docker.sock"]);
-const DAEMON_JSON: Place = Place::Paths(&["/etc/docker/daemon.json"]);
-const DEFAULTS: Place = Place::Paths(&["/etc/default/docker"]);
-const SYSCONFIG: Place = Place::Paths(&["/etc/sysconfig/docker"]);
-const CONTAINERD_SOCKET: Place = Place::Paths(&["/run/containerd/containerd.sock"]);
+static CONFIG_DIR: Place = Place::Paths(&["/etc/docker"]);
+static CERTIFICATES: Place = Place::Below("/etc/docker/certs.d");
+static CA: Place = Place::Setting("tlscacert", "/root/.docker/ca.pem");
+static CERTIFICATE: Place = Place::Setting("tlscert", "/root/.docker/cert.pem");
+static KEY: Place = Place::Setting("tlskey", "/root/.docker/key.pem");
+static SOCKET: Place = Place::Paths(&["/run/docker.sock", "/var/run/docker.sock"]);
+static DAEMON_JSON: Place = Place::Paths(&["/etc/docker/daemon.json"]);
+static DEFAULTS: Place = Place::Paths(&["/etc/default/docker"]);
+static SYSCONFIG: Place = Place::Paths(&["/etc/sysconfig/docker"]);
+static CONTAINERD_SOCKET: Place = Place::Paths(&["/run/containerd/containerd.sock"]);
 
 const fn meta(id: &'static str, refs: &'static [&'static str], title: &'static str, fix: &'static str) -> Meta {
     Meta {
@@ -63,9 +70,7 @@ macro_rules! owner {
                 concat!("owned by ", $user, ":", $group),
                 concat!("chown ", $user, ":", $group, " the file."),
             ),
-            test: |h, d| {
-                each(h, d, &$place, |f| (f.user == $user && f.group == $group, format!("{}:{}", f.user, f.group)))
-            },
+            test: |h, d| owned_by(h, d, &$place, $user, $group),
         }
     };
 }
@@ -74,17 +79,14 @@ macro_rules! mode {
     ($id:literal, $r:literal, $place:expr, $mode:literal) => {
         HostCheck {
             meta: meta($id, &[$r], concat!("mode ", $mode, " or tighter"), concat!("chmod ", $mode, " the file.")),
-            test: |h, d| {
-                let allowed = u32::from_str_radix($mode, 8).unwrap_or(0);
-                each(h, d, &$place, |f| (f.mode & !allowed == 0, format!("{:03o}", f.mode)))
-            },
+            test: |h, d| mode_within(h, d, &$place, u32::from_str_radix($mode, 8).unwrap_or(0)),
         }
     };
 }
 
 /// All checks of this section.
 #[rustfmt::skip]
-pub(super) static CHECKS: &[HostCheck] = &[
+pub(crate) static CHECKS: &[HostCheck] = &[
     owner!("docker-service-owner", "CIS-3.1", SERVICE, "root", "root"),
     mode!("docker-service-mode", "CIS-3.2", SERVICE, "644"),
     owner!("docker-socket-unit-owner", "CIS-3.3", SOCKET_UNIT, "root", "root"),
@@ -111,6 +113,62 @@ pub(super) static CHECKS: &[HostCheck] = &[
     mode!("containerd-socket-mode", "CIS-3.24", CONTAINERD_SOCKET, "660"),
 ];
 
+/// Whether the files of a place belong to a user and a group.
+pub(crate) fn owned_by(host: &Host, docker: Option<&DockerFacts>, place: &Place, user: &str, group: &str) -> Verdict {
+    each(host, docker, place, |f| (f.user == user && f.group == group, format!("{}:{}", f.user, f.group)))
+}
+
+/// Whether the files of a place have no bit beyond `allowed`.
+pub(crate) fn mode_within(host: &Host, docker: Option<&DockerFacts>, place: &Place, allowed: u32) -> Verdict {
+    each(host, docker, place, |f| (f.mode & !allowed == 0, format!("{:03o}", f.mode)))
+}
+
+/// What a fix of owner or mode does: the place, and the owner and group or the mode that pass.
+pub(crate) enum Wanted {
+    Owner(&'static str, &'static str),
+    Mode(u32),
+}
+
+/// What each check of this section and of other sections' files wants, by id.
+pub(crate) fn wanted(id: &str) -> Option<(&'static Place, Wanted)> {
+    let (place, wanted) = match id {
+        "docker-service-owner" => (&SERVICE, Wanted::Owner("root", "root")),
+        "docker-service-mode" => (&SERVICE, Wanted::Mode(0o644)),
+        "docker-socket-unit-owner" => (&SOCKET_UNIT, Wanted::Owner("root", "root")),
+        "docker-socket-unit-mode" => (&SOCKET_UNIT, Wanted::Mode(0o644)),
+        "etc-docker-owner" => (&CONFIG_DIR, Wanted::Owner("root", "root")),
+        "etc-docker-mode" => (&CONFIG_DIR, Wanted::Mode(0o755)),
+        "registry-certificate-owner" => (&CERTIFICATES, Wanted::Owner("root", "root")),
+        "registry-certificate-mode" => (&CERTIFICATES, Wanted::Mode(0o444)),
+        "ca-certificate-owner" => (&CA, Wanted::Owner("root", "root")),
+        "ca-certificate-mode" => (&CA, Wanted::Mode(0o444)),
+        "server-certificate-owner" => (&CERTIFICATE, Wanted::Owner("root", "root")),
+        "server-certificate-mode" => (&CERTIFICATE, Wanted::Mode(0o444)),
+        "server-key-owner" => (&KEY, Wanted::Owner("root", "root")),
+        "server-key-mode" => (&KEY, Wanted::Mode(0o400)),
+        "docker-socket-owner" => (&SOCKET, Wanted::Owner("root", "docker")),
+        "docker-socket-mode" => (&SOCKET, Wanted::Mode(0o660)),
+        "daemon-json-owner" => (&DAEMON_JSON, Wanted::Owner("root", "root")),
+        "daemon-json-mode" => (&DAEMON_JSON, Wanted::Mode(0o644)),
+        "default-docker-owner" => (&DEFAULTS, Wanted::Owner("root", "root")),
+        "default-docker-mode" => (&DEFAULTS, Wanted::Mode(0o644)),
+        "sysconfig-docker-owner" => (&SYSCONFIG, Wanted::Owner("root", "root")),
+        "sysconfig-docker-mode" => (&SYSCONFIG, Wanted::Mode(0o644)),
+        "containerd-socket-owner" => (&CONTAINERD_SOCKET, Wanted::Owner("root", "root")),
+        "containerd-socket-mode" => (&CONTAINERD_SOCKET, Wanted::Mode(0o660)),
+        "containerd-service-owner" => (&containerd::SERVICE, Wanted::Owner("root", "root")),
+        "containerd-service-mode" => (&containerd::SERVICE, Wanted::Mode(0o644)),
+        "containerd-config-owner" => (&containerd::CONFIG_FILE, Wanted::Owner("root", "root")),
+        "containerd-config-mode" => (&containerd::CONFIG_FILE, Wanted::Mode(0o644)),
+        "containerd-state-mode" => (&containerd::STATE, Wanted::Mode(0o711)),
+        "containerd-root-mode" => (&containerd::ROOT, Wanted::Mode(0o711)),
+        "podman-socket-owner" => (&podman::SOCKET, Wanted::Owner("root", "root")),
+        "podman-socket-mode" => (&podman::SOCKET, Wanted::Mode(0o660)),
+        _ => return None,
+    };
+    Some((place, wanted))
+}
+
 /// Tests every file of a place; the evidence names each with what was seen.
 fn each(
     host: &Host,
@@ -128,7 +186,7 @@ fn each(
                 let (ok, what) = test(&facts);
                 good &= ok;
                 seen.push(format!("{}: {what}", path.display()));
-                if !matches!(place, Place::Below(_)) {
+                if !place.is_many() {
                     break;
                 }
             }
@@ -137,7 +195,8 @@ fn each(
     if seen.is_empty() { Verdict::not_applicable("there is no such file") } else { Verdict::of(good, seen.join(", ")) }
 }
 
-fn paths(host: &Host, docker: Option<&DockerFacts>, place: &Place) -> Vec<PathBuf> {
+/// Where the files of a place are; the first that exists counts, but all of those below a directory.
+pub(crate) fn paths(host: &Host, docker: Option<&DockerFacts>, place: &Place) -> Vec<PathBuf> {
     match place {
         Place::Paths(paths) => paths.iter().map(PathBuf::from).collect(),
         Place::Below(dir) => host.files_below(Path::new(dir)),

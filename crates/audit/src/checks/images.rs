@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{EachCheck, shown};
-use crate::docker::facts::DockerFacts;
+use crate::docker::facts::{DockerFacts, Kind};
 use crate::model::Degree::{Low, Medium};
 use crate::model::{Degree, Meta, Section, Verdict};
 
@@ -21,7 +21,7 @@ const fn meta(
 
 /// All checks of this section.
 #[rustfmt::skip]
-pub(super) static CHECKS: &[EachCheck] = &[
+pub(crate) static CHECKS: &[EachCheck] = &[
     EachCheck { meta: meta("root-user", &["CIS-4.1"], Medium, Medium, "Its user is not root",
         "A hole in the program gives an intruder root inside.", "Add USER with a number or name that is not root."),
         test: |i, _| {
@@ -38,9 +38,12 @@ pub(super) static CHECKS: &[EachCheck] = &[
     EachCheck { meta: meta("image-not-scanned", &["CIS-4.4"], Low, Low, "It is scanned and rebuilt with fixes",
         "Known holes stay open until it is rebuilt.", "Run stockade scan, and rebuild."),
         test: |i, _| Verdict::manual(format!("Created: {}", shown(i.get("Created")))) },
+    EachCheck { meta: meta("old-image", &["CIS-4.4", "CIS-5.28"], Low, Low, "It is not older than 90 days",
+        "What was fixed since is not in it.", "Rebuild it with a current base, without the build cache."),
+        test: |i, d| age(i, d) },
     EachCheck { meta: meta("content-trust-off", &["CIS-4.5"], Low, Medium, "Content trust is on",
-        "Without it a pull takes whatever the registry gives.", "Set DOCKER_CONTENT_TRUST=1."),
-        test: |_, _| {
+        "Without it a pull takes whatever the registry gives.", "Set DOCKER_CONTENT_TRUST=1 where docker's client runs."),
+        test: |_, d| if d.kind != Kind::Docker { Verdict::not_applicable("content trust is docker's; stockade and podman verify by policy") } else {
             let v = std::env::var("DOCKER_CONTENT_TRUST").unwrap_or_default();
             Verdict::of(v == "1", format!("environment DOCKER_CONTENT_TRUST: {}", if v.is_empty() { "absent" } else { &v }))
         } },
@@ -56,13 +59,17 @@ pub(super) static CHECKS: &[EachCheck] = &[
         test: |i, d| history(i, d, is_lone_update) },
     EachCheck { meta: meta("setuid-files", &["CIS-4.8"], Medium, Medium, "It holds no needless setuid files",
         "A setuid program with a hole makes its caller root.", "Remove the bits: find / -xdev -perm /6000 -exec chmod a-s {} +."),
-        test: |_, _| Verdict::manual("look with: stockade scan --config IMAGE") },
+        test: |i, d| match d.contents.get(i.get("Id").and_then(Value::as_str).unwrap_or("")) {
+            Some(_) => Verdict::not_applicable("its files were looked at: see setuid-in-image"),
+            None => Verdict::manual("save the image and load it into Stockade: stockade audit image NAME then looks at its files"),
+        } },
     EachCheck { meta: meta("add-instruction", &["CIS-4.9"], Low, Low, "COPY is used, not ADD",
         "ADD fetches URLs and unpacks archives unasked.", "Use COPY."),
         test: |i, d| history(i, d, |step| {
             // The first layer of a base image is an ADD by its maker.
             let t = step.trim_start_matches("/bin/sh -c ").trim_start_matches("#(nop)").trim_start();
-            t.starts_with("ADD ") && !t.trim_end().ends_with(" in /") && !t.trim_end().ends_with(" /")
+            let t = t.split(" # buildkit").next().unwrap_or(t).trim_end();
+            t.starts_with("ADD ") && !t.ends_with(" in /") && !t.ends_with(" /")
         }) },
     EachCheck { meta: meta("secrets-in-image", &["CIS-4.10"], Medium, Low, "It holds no secrets",
         "Whoever has the image has the secret, also from deleted layers.", "Use build secrets: RUN --mount=type=secret."),
@@ -83,6 +90,23 @@ pub(super) static CHECKS: &[EachCheck] = &[
         "What is not verified may have been changed on its way.", "Verify signatures in the build, and of the image before it runs."),
         test: |_, _| Verdict::manual("a person decides") },
 ];
+
+/// Days after which an image counts as old: about the time in which a base image has had several rounds of fixes.
+const OLD_DAYS: i64 = 90;
+
+fn age(image: &Value, docker: &DockerFacts) -> Verdict {
+    let created = image.get("Created");
+    let time: Option<jiff::Timestamp> = created.and_then(Value::as_str).and_then(|t| t.parse().ok());
+    // Reproducible builds use a fixed time, often 1970: it says nothing of the age.
+    match (time.map(|t| t.as_second()).filter(|t| *t > 1_000_000_000), docker.now) {
+        (Some(time), Some(now)) => {
+            let days = (now - time).max(0) / 86400;
+            Verdict::of(days <= OLD_DAYS, format!("Created: {}: {days} days ago", shown(created)))
+        }
+        (None, _) => Verdict::unknown(format!("Created: {}: no time that says its age", shown(created))),
+        (_, None) => Verdict::unknown("the time of the audit is not known"),
+    }
+}
 
 /// Passes if no step of the image's history matches.
 fn history(image: &Value, docker: &DockerFacts, bad: impl Fn(&str) -> bool) -> Verdict {
@@ -105,9 +129,8 @@ fn history(image: &Value, docker: &DockerFacts, bad: impl Fn(&str) -> bool) -> V
 }
 
 fn is_lone_update(step: &str) -> bool {
-    let updates =
-        ["apt-get update", "apt update", "apk update", "yum update", "dnf update"].iter().any(|u| step.contains(u));
-    updates && !["install", "upgrade", "apk add", "&&"].iter().any(|w| step.contains(w))
+    let updates = ["apt-get update", "apt update", "apk update", "yum makecache", "dnf makecache"];
+    updates.iter().any(|u| step.contains(u)) && !["install", "upgrade", "apk add"].iter().any(|w| step.contains(w))
 }
 
 /// Whether a variable's name says that its value is a secret.
@@ -146,6 +169,7 @@ mod tests {
                 json!({"Config": {"Healthcheck": {"Test": ["NONE"]}}}),
                 json!({"Config": {"Healthcheck": {"Test": ["CMD", "x"]}}}),
             ),
+            ("CIS-4.7", step("RUN apt-get update && rm -rf /x"), step("RUN apk add --update x")),
             ("CIS-4.7", step("/bin/sh -c apt-get update"), step("RUN apt-get update && apt-get install -y x")),
             ("CIS-4.9", step("/bin/sh -c #(nop) ADD http://x /opt/y"), step("COPY a /b")),
         ] {
@@ -153,6 +177,16 @@ mod tests {
             assert_eq!(answer(reference, &good), Answer::Pass, "{reference}");
         }
         assert_eq!(answer("CIS-4.7", &json!({})), Answer::Unknown);
+    }
+
+    #[test]
+    fn age_is_counted_from_a_real_time() {
+        let facts = DockerFacts { now: Some(1_800_000_000), ..DockerFacts::default() };
+        let answer = |created: &str| age(&json!({"Created": created}), &facts).answer;
+        assert_eq!(answer("2027-01-01T00:00:00Z"), Answer::Pass);
+        assert_eq!(answer("2020-01-01T00:00:00.123456789Z"), Answer::Fail);
+        assert_eq!(answer("1970-01-01T00:00:00Z"), Answer::Unknown);
+        assert_eq!(answer("yesterday"), Answer::Unknown);
     }
 
     #[test]

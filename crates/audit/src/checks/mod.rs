@@ -1,106 +1,157 @@
 //! The table of all checks, and how they are run.
 
+mod container_values;
+pub(crate) mod containerd;
 pub(crate) mod containers;
-mod daemon;
-mod daemon_files;
+pub(crate) mod daemon;
+pub(crate) mod daemon_files;
 mod enterprise;
-mod host;
+pub(crate) mod host;
+mod image_content;
 pub(crate) mod images;
+pub(crate) mod kernel;
 mod operations;
+pub(crate) mod podman;
+pub(crate) mod stockade;
 mod swarm;
 
 use serde_json::Value;
 
 use crate::docker::facts::DockerFacts;
 use crate::host::Host;
-use crate::model::{CheckResult, Meta, Report, Verdict};
+use crate::model::{CheckResult, Meta, Report, Section, Verdict};
+pub use stockade::StockadeFacts;
 
-/// What an audit looks at. A part that is `None` is not audited.
+/// What an audit looks at. A part that is absent is not audited.
 #[derive(Debug, Default)]
 pub struct Subjects<'a> {
-    /// The host's files.
+    /// The host's files, for the sections below.
     pub host: Option<&'a Host>,
-    /// A daemon, its images and containers.
+    /// Sections that look at the host: of [`Section::Host`], [`Section::Kernel`], [`Section::DaemonFiles`],
+    /// [`Section::Containerd`], [`Section::Podman`].
+    pub sections: Vec<Section>,
+    /// The docker daemon: its settings if `daemon`, and its facts for checks of the host.
     pub docker: Option<&'a DockerFacts>,
-    /// Look at the daemon's own settings and files (not for single images and containers).
+    /// Look at the daemon's own settings (not for single images and containers).
     pub daemon: bool,
+    /// Engines whose images and containers are looked at.
+    pub engines: Vec<&'a DockerFacts>,
+    /// Stockade's own state and settings.
+    pub stockade: Option<&'a StockadeFacts>,
 }
 
 /// A check of the host: one answer.
-struct HostCheck {
-    meta: Meta,
-    test: fn(&Host, Option<&DockerFacts>) -> Verdict,
+pub(crate) struct HostCheck {
+    pub(crate) meta: Meta,
+    pub(crate) test: fn(&Host, Option<&DockerFacts>) -> Verdict,
 }
 
 /// A check of the daemon: one answer.
-struct DaemonCheck {
-    meta: Meta,
-    test: fn(&DockerFacts) -> Verdict,
+pub(crate) struct DaemonCheck {
+    pub(crate) meta: Meta,
+    pub(crate) test: fn(&DockerFacts) -> Verdict,
 }
 
 /// A check of each container or each image: one answer for each.
-struct EachCheck {
-    meta: Meta,
-    test: fn(&Value, &DockerFacts) -> Verdict,
+pub(crate) struct EachCheck {
+    pub(crate) meta: Meta,
+    pub(crate) test: fn(&Value, &DockerFacts) -> Verdict,
 }
+
+/// Tables of checks that look at the host.
+const HOST_TABLES: [&[HostCheck]; 5] =
+    [host::CHECKS, kernel::CHECKS, daemon_files::CHECKS, containerd::CHECKS, podman::CHECKS];
+/// Tables of checks that look at a daemon.
+const DAEMON_TABLES: [&[DaemonCheck]; 4] = [daemon::CHECKS, operations::CHECKS, swarm::CHECKS, enterprise::CHECKS];
 
 /// Every check there is, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Meta> {
-    let host = host::CHECKS.iter().chain(daemon_files::CHECKS).map(|c| &c.meta);
-    let daemon =
-        daemon::CHECKS.iter().chain(operations::CHECKS).chain(swarm::CHECKS).chain(enterprise::CHECKS).map(|c| &c.meta);
-    let each = images::CHECKS.iter().chain(containers::CHECKS).map(|c| &c.meta);
-    host.chain(daemon).chain(each)
+    let host = HOST_TABLES.into_iter().flatten().map(|c| &c.meta).chain(kernel::SYSCTLS.iter().map(|c| &c.meta));
+    let daemon = DAEMON_TABLES.into_iter().flatten().map(|c| &c.meta);
+    let each =
+        images::CHECKS.iter().chain(image_content::CHECKS).chain(containers::CHECKS).chain(stockade::CONTAINER_CHECKS);
+    host.chain(daemon).chain(stockade::CHECKS.iter().map(|c| &c.meta)).chain(each.map(|c| &c.meta))
 }
 
 /// Runs every check that has a subject.
 pub fn run(subjects: &Subjects<'_>) -> Report {
     let mut out = Vec::new();
-    let mut push = |meta: &Meta, subject: String, verdict: Verdict| {
-        out.push(CheckResult {
-            meta: *meta,
-            result: verdict.answer,
-            subject,
-            evidence: verdict.evidence,
-            waived: None,
-        });
-    };
+    let mut push = |meta: &Meta, subject: String, verdict: Verdict| out.push(CheckResult::new(meta, subject, verdict));
     if let Some(host) = subjects.host {
-        for check in host::CHECKS.iter().chain(daemon_files::CHECKS) {
+        let wanted = |meta: &Meta| subjects.sections.contains(&meta.section);
+        for check in HOST_TABLES.into_iter().flatten().filter(|c| wanted(&c.meta)) {
             push(&check.meta, "host".to_owned(), (check.test)(host, subjects.docker));
         }
-    }
-    if let Some(docker) = subjects.docker {
-        if subjects.daemon {
-            for check in daemon::CHECKS.iter().chain(operations::CHECKS).chain(swarm::CHECKS).chain(enterprise::CHECKS)
-            {
-                push(&check.meta, "daemon".to_owned(), (check.test)(docker));
-            }
-        }
-        for (checks, list, kind) in
-            [(images::CHECKS, &docker.images, "image"), (containers::CHECKS, &docker.containers, "container")]
-        {
-            for (i, one) in list.iter().enumerate() {
-                let subject = match one {
-                    Ok(value) => format!("{kind} {}", name(value)),
-                    Err(_) => format!("{kind} number {}", i + 1),
-                };
-                for check in checks {
-                    let verdict = match one {
-                        Ok(value) => (check.test)(value, docker),
-                        Err(why) => Verdict::unknown(why.clone()),
-                    };
-                    push(&check.meta, subject.clone(), verdict);
-                }
-            }
+        for check in kernel::SYSCTLS.iter().filter(|c| wanted(&c.meta)) {
+            push(&check.meta, "host".to_owned(), check.test(host));
         }
     }
+    if let Some(docker) = subjects.docker.filter(|_| subjects.daemon) {
+        for check in DAEMON_TABLES.into_iter().flatten() {
+            push(&check.meta, "daemon".to_owned(), (check.test)(docker));
+        }
+    }
+    if let Some(stockade) = subjects.stockade {
+        for check in stockade::CHECKS {
+            push(&check.meta, "stockade".to_owned(), (check.test)(stockade));
+        }
+    }
+    for engine in &subjects.engines {
+        run_each(engine, &mut push);
+    }
+    // Within a section the order is the one above: by subject, then by check.
     out.sort_by_key(|a| a.meta.section);
     Report::new(out)
 }
 
+/// The checks of each image and each container of an engine.
+fn run_each(engine: &DockerFacts, push: &mut impl FnMut(&Meta, String, Verdict)) {
+    for (list, kind) in [(&engine.images, "image"), (&engine.containers, "container")] {
+        for (i, one) in list.iter().enumerate() {
+            let subject = subject_of(engine, kind, one.as_ref().ok(), i);
+            for check in checks_of(engine, kind, one.as_ref().ok()) {
+                let verdict = match one.as_ref() {
+                    Ok(value) => (check.test)(value, engine),
+                    Err(why) => Verdict::unknown(why.clone()),
+                };
+                push(&check.meta, subject.clone(), verdict);
+            }
+        }
+    }
+}
+
+/// What a report calls a container or an image.
+fn subject_of(engine: &DockerFacts, kind: &str, one: Option<&Value>, index: usize) -> String {
+    match one {
+        Some(value) => format!("{}{kind} {}", engine.kind.prefix(), name(value)),
+        None => format!("{}{kind} number {}", engine.kind.prefix(), index + 1),
+    }
+}
+
+fn checks_of(engine: &DockerFacts, kind: &str, one: Option<&Value>) -> impl Iterator<Item = &'static EachCheck> {
+    let stockade = engine.kind == crate::docker::facts::Kind::Stockade;
+    // Files are looked at only where somebody unpacked them for us: saying "unknown" of every image of a daemon is noise.
+    let id = one.and_then(|v| v.get("Id")).and_then(Value::as_str).unwrap_or("");
+    let content = engine.contents.contains_key(id);
+    let (first, second): (&[EachCheck], &[EachCheck]) = match kind {
+        "image" => (images::CHECKS, if content { image_content::CHECKS } else { &[] }),
+        _ => (containers::CHECKS, if stockade { stockade::CONTAINER_CHECKS } else { &[] }),
+    };
+    first.iter().chain(second)
+}
+
+/// All checks that look at the host, but those of kernel settings.
+pub(crate) fn host_tables() -> impl Iterator<Item = &'static HostCheck> {
+    HOST_TABLES.into_iter().flatten()
+}
+
+/// The checks of containers that a caller may ask for one by one: see [`crate::gate`].
+pub(crate) fn container_checks() -> impl Iterator<Item = &'static EachCheck> {
+    containers::CHECKS.iter().chain(stockade::CONTAINER_CHECKS)
+}
+
 /// What people call a container or an image.
-fn name(value: &Value) -> String {
+pub(crate) fn name(value: &Value) -> String {
     let text = |v: Option<&Value>| v.and_then(Value::as_str).map(str::to_owned);
     text(value.get("Name"))
         .map(|n| n.trim_start_matches('/').to_owned())
@@ -110,7 +161,7 @@ fn name(value: &Value) -> String {
 }
 
 /// A short form of a value for evidence lines.
-fn shown(value: Option<&Value>) -> String {
+pub(crate) fn shown(value: Option<&Value>) -> String {
     match value {
         None => "absent".to_owned(),
         Some(v) => {

@@ -28,8 +28,12 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
             "Remove what is not used: docker image prune -a.",
         ),
         test: |d| {
-            let used: std::collections::BTreeSet<&str> =
-                d.containers.iter().flatten().filter_map(|c| c.get("Image").and_then(Value::as_str)).collect();
+            let used: std::collections::BTreeSet<&str> = d
+                .containers
+                .iter()
+                .filter_map(|c| c.as_ref().ok())
+                .filter_map(|c| c.get("Image").and_then(Value::as_str))
+                .collect();
             count(d, &format!("{} images, {} in use by running containers", d.images.len(), used.len()))
         },
     },
@@ -49,7 +53,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
 ];
 
 fn count(d: &DockerFacts, words: &str) -> Verdict {
-    match &d.info {
+    match d.info.as_ref() {
         Err(why) => Verdict::unknown(why.clone()),
         Ok(_) => Verdict::manual(words),
     }

@@ -38,7 +38,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
         }) },
     DaemonCheck { meta: meta("overlay-not-encrypted", &["CIS-7.3"], Medium, "Overlay networks are encrypted",
         "Traffic between nodes can be read and changed on its way.", "Make the network with --opt encrypted."),
-        test: |d| in_swarm(d, |_| match &d.networks {
+        test: |d| in_swarm(d, |_| match d.networks.as_ref() {
             Err(why) => Verdict::unknown(why.clone()),
             Ok(list) => {
                 let plain: Vec<String> = list.as_array().into_iter().flatten()
@@ -50,7 +50,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
         }) },
     DaemonCheck { meta: meta("no-swarm-secrets", &["CIS-7.4"], Medium, "Secrets are kept as swarm secrets",
         "Secrets in the environment or in images are seen by many.", "Use docker secret create."),
-        test: |d| in_swarm(d, |_| match &d.secrets {
+        test: |d| in_swarm(d, |_| match d.secrets.as_deref() {
             None => Verdict::unknown("secrets were not listed"),
             Some(Err(why)) => Verdict::unknown(why.clone()),
             Some(Ok(list)) => Verdict::manual(format!("{} secrets", list.as_array().map_or(0, Vec::len))),
@@ -73,7 +73,7 @@ pub(super) static CHECKS: &[DaemonCheck] = &[
 ];
 
 fn in_swarm(d: &DockerFacts, test: impl FnOnce(&Value) -> Verdict) -> Verdict {
-    match &d.info {
+    match d.info.as_ref() {
         Err(why) => Verdict::unknown(why.clone()),
         Ok(info) if info.pointer("/Swarm/LocalNodeState").is_some_and(|s| s == "active") => test(info),
         Ok(_) => Verdict::not_applicable("swarm is not active"),
@@ -81,7 +81,7 @@ fn in_swarm(d: &DockerFacts, test: impl FnOnce(&Value) -> Verdict) -> Verdict {
 }
 
 fn spec(d: &DockerFacts, pointer: &str, test: impl FnOnce(Option<&Value>) -> Verdict) -> Verdict {
-    match &d.swarm {
+    match d.swarm.as_deref() {
         None => Verdict::unknown("the swarm was not inspected"),
         Some(Err(why)) => Verdict::unknown(why.clone()),
         Some(Ok(swarm)) => test(swarm.pointer(pointer)),

@@ -1,13 +1,13 @@
 //! `stockade audit`
 
+mod fix;
+mod gather;
+mod table;
+
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use stockade_audit::docker::api::Api;
-use stockade_audit::docker::facts::DockerFacts;
-use stockade_audit::host::Host;
 use stockade_audit::select::{self, Selection, Waiver};
-use stockade_audit::{Answer, CheckResult, Report, Subjects, checks, compose, kubernetes};
+use stockade_audit::{Answer, Report, checks, compose, history, kubernetes, views};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -16,7 +16,7 @@ use crate::{Outcome, output};
 /// Arguments of `stockade audit`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Targets:\n  host                 the host and its daemon's files\n  docker | podman      a daemon, its images and running containers\n  image NAME…          images of the docker daemon\n  container NAME…      containers of the docker daemon\n  compose FILE…        Compose files\n  kubernetes FILE…     Kubernetes files (`-` is standard input)\nWithout a target: host and docker, as far as they are present.\n\nExit codes: 0 nothing failed, 3 something failed, 4 something could not be decided (with --strict)."
+    after_help = "Targets:\n  host                 the host, its kernel and its daemon's files\n  docker               the docker daemon, its images and running containers\n  podman               podman's files and socket, its images and running containers\n  containerd           containerd's files and configuration\n  stockade             Stockade's own state, images and containers\n  image NAME…          images: of Stockade's store (with their files), else of docker\n  container NAME…      containers: Stockade's, else docker's\n  compose FILE…        Compose files\n  kubernetes FILE…     Kubernetes files (`-` is standard input)\nWithout a target: everything that is present.\n\n--fix without ids makes the changes that can break nothing; others are made when their check is named. It shows all\nchanges first and asks; --undo takes the last fix back byte for byte.\n\nExit codes: 0 nothing failed, 3 something failed, 4 something could not be decided (with --strict)."
 )]
 pub struct Args {
     /// What to audit, and names or files where the target takes them
@@ -50,8 +50,26 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
     /// An earlier report (--format json): show only what changed since
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "since")]
     baseline: Option<PathBuf>,
+    /// Show only what changed since a report kept with --record: `last`, an age (7d, 12h) or a date
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Keep this report in Stockade's state, for a later --since
+    #[arg(long)]
+    record: bool,
+    /// Cure what failed: all that breaks nothing, or the named checks
+    #[arg(long, value_name = "ID", num_args = 0.., value_delimiter = ',')]
+    fix: Option<Vec<String>>,
+    /// Make the changes of --fix without asking
+    #[arg(short, long, requires = "fix")]
+    yes: bool,
+    /// Take a fix back: the last one, or the numbered one
+    #[arg(long, value_name = "N", num_args = 0..=1, conflicts_with_all = ["fix", "target"])]
+    undo: Option<Option<u64>>,
+    /// With --undo: overwrite files that were changed since the fix
+    #[arg(long, requires = "undo")]
+    force: bool,
     /// Exit with 4 if something could not be decided
     #[arg(long)]
     strict: bool,
@@ -64,207 +82,119 @@ pub struct Args {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Write the report to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
+    /// For people
     Table,
+    /// The whole report, `stockade.audit/v1`
     Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// JUnit XML
+    Junit,
+    /// One self-contained page
+    Html,
+    /// A Markdown table
     Markdown,
 }
 
-/// Gathers facts, runs the checks, prints the report.
-pub fn run(args: Args, _context: &Context) -> Outcome {
+/// Gathers facts, runs the checks, prints the report; or fixes, or undoes.
+pub fn run(args: Args, context: &Context) -> Outcome {
     if args.list {
         return list(args.format);
     }
-    let selection = Selection { only: args.only.clone(), skip: args.skip.clone(), level: Some(args.level) };
+    if let Some(number) = args.undo {
+        return fix::undo(number, args.force, context);
+    }
     let every: Vec<_> = checks::all().chain(compose::all()).chain(kubernetes::all()).collect();
-    selection
-        .verify(every.into_iter())
-        .map_err(|e| Failure::from(e).with_exit(Exit::USAGE).hint("`stockade audit --list` shows all checks"))?;
-    let mut report = gather(&args)?;
-    selection.apply(&mut report);
+    let known = |names: &[String]| {
+        let selection = Selection { only: names.to_vec(), ..Selection::default() };
+        selection
+            .verify(every.iter().copied())
+            .map_err(|e| Failure::from(e).with_exit(Exit::USAGE).hint("`stockade audit --list` shows all checks"))
+    };
+    known(&args.only)?;
+    known(&args.skip)?;
+    known(args.fix.as_deref().unwrap_or_default())?;
+    let selection = Selection { only: args.only.clone(), skip: args.skip.clone(), level: Some(args.level) };
+    let mut gathered = gather::gather(&args, context)?;
+    selection.apply(&mut gathered.report);
     if let Some(path) = &args.waivers {
         let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-        for complaint in select::waive(&mut report, &waivers(path)?, &today) {
+        for complaint in select::waive(&mut gathered.report, &waivers(path)?, &today) {
             output::warn(&complaint);
         }
     }
-    if let Some(path) = &args.baseline {
-        select::since_baseline(&mut report, &read_json(path)?);
+    if let Some(chosen) = &args.fix {
+        return fix::fix(chosen, args.yes, &args, gathered, context);
     }
-    match args.format {
-        Format::Json => output::json(&report)?,
-        Format::Table => output::to_stdout(&table(&report, args.all))?,
-        Format::Markdown => output::to_stdout(&markdown(&report, args.all))?,
+    let mut report = gathered.report;
+    compare(&mut report, &args, context)?;
+    print(&report, &args)?;
+    Ok(exit(&report, args.strict))
+}
+
+/// Keeps the report, and leaves what changed since another one.
+fn compare(report: &mut Report, args: &Args, context: &Context) -> Result<(), Failure> {
+    let kept = state(context).join("history");
+    let now = jiff::Timestamp::now().as_second();
+    let earlier = match (&args.baseline, &args.since) {
+        (Some(path), _) => Some(gather::read_json(path)?),
+        (None, Some(when)) => Some(history::since(&kept, when, now).map_err(|e| {
+            let usage = matches!(e, history::HistoryError::When { .. });
+            Failure::from(e).with_exit(if usage { Exit::USAGE } else { Exit::FAILED })
+        })?),
+        (None, None) => None,
+    };
+    if args.record {
+        let path = history::record(&kept, report, now)?;
+        output::to_stderr(&format!("report kept: {}\n", path.display()));
     }
-    Ok(match (report.count(Answer::Fail), report.count(Answer::Unknown)) {
+    if let Some(earlier) = earlier {
+        select::since_baseline(report, &earlier);
+    }
+    Ok(())
+}
+
+/// Where audits keep reports and journals.
+fn state(context: &Context) -> PathBuf {
+    context.settings.dirs.root.join("audit")
+}
+
+fn exit(report: &Report, strict: bool) -> Exit {
+    match (report.count(Answer::Fail), report.count(Answer::Unknown)) {
         (0, 0) => Exit::DONE,
-        (0, _) if args.strict => Exit::UNDECIDED,
+        (0, _) if strict => Exit::UNDECIDED,
         (0, _) => Exit::DONE,
         _ => Exit::POLICY,
-    })
+    }
 }
 
-fn gather(args: &Args) -> Result<Report, Failure> {
-    let offline = !args.container_json.is_empty() || !args.image_json.is_empty() || args.daemon_json.is_some();
-    let mut words = args.target.iter().map(String::as_str);
-    let target = words.next();
-    let names: Vec<&str> = words.collect();
-    if offline {
-        if target.is_some() {
-            return Err(Failure::usage(
-                "--container-json, --image-json and --daemon-json take no target: they are audited alone",
-            ));
+fn print(report: &Report, args: &Args) -> Result<(), Failure> {
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).map(|t| t + "\n");
+    let text = match args.format {
+        Format::Table => table::table(report, args.all),
+        Format::Json => serde_json::to_string_pretty(report)? + "\n",
+        Format::Sarif => pretty(&views::sarif(report, env!("CARGO_PKG_VERSION"), args.all))?,
+        Format::Junit => views::junit(report),
+        Format::Html => {
+            let what = if args.target.is_empty() { "everything".to_owned() } else { args.target.join(" ") };
+            let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
+            views::html(report, &format!("Audit of {what}, {when}"))
         }
-        return offline_report(args);
-    }
-    let need_names = |what: &str| {
-        if names.is_empty() {
-            Err(Failure::usage(format!("`audit {what}` needs at least one name or file")))
-        } else {
-            Ok(())
-        }
+        Format::Markdown => views::markdown(report, args.all),
     };
-    let no_names = |what: &str| match names.first() {
-        Some(extra) => Err(Failure::usage(format!("`audit {what}` takes no names, but got `{extra}`"))),
-        None => Ok(()),
-    };
-    match target {
-        Some(what @ ("compose" | "kubernetes" | "k8s")) => {
-            need_names(what)?;
-            files_report(what, &names)
-        }
-        Some(what @ ("image" | "container")) => {
-            need_names(what)?;
-            named_report(args, what, &names)
-        }
-        Some(what @ ("docker" | "podman")) => {
-            no_names(what)?;
-            let host = open_host(args)?;
-            let facts = DockerFacts::gather(&socket(args, what)?, &host).map_err(|e| {
-                Failure::from(e).hint(format!("is the {what} service running? -H unix://PATH names another socket"))
-            })?;
-            Ok(checks::run(&Subjects { host: Some(&host), docker: Some(&facts), daemon: true }))
-        }
-        None | Some("host") => {
-            no_names("host")?;
-            let host = open_host(args)?;
-            let facts = match DockerFacts::gather(&socket(args, "docker")?, &host) {
-                Ok(facts) => Some(facts),
-                Err(e) => {
-                    // Without a target a missing daemon is no failure: there is nothing to audit there.
-                    if args.host.is_some() {
-                        return Err(e.into());
-                    }
-                    output::warn(&format!("no docker daemon is audited: {e}"));
-                    None
-                }
-            };
-            let docker = facts.as_ref().filter(|_| target.is_none());
-            Ok(checks::run(&Subjects { host: Some(&host), docker, daemon: true }))
-        }
-        Some(other) => {
-            let known = ["host", "docker", "podman", "image", "container", "compose", "kubernetes"];
-            let near =
-                stockade_config::nearest(other, known).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            Err(Failure::usage(format!("`{other}` is no target of audit{near}"))
-                .hint(format!("targets: {}", known.join(", "))))
+    match &args.output {
+        None => output::to_stdout(&text),
+        Some(path) => {
+            std::fs::write(path, text).map_err(|e| Failure::new(format!("cannot write `{}`: {e}", path.display())))
         }
     }
-}
-
-fn open_host(args: &Args) -> Result<Host, Failure> {
-    match &args.host_root {
-        Some(root) => {
-            Host::at(root).map_err(|e| Failure::new(format!("cannot open host root `{}`: {e}", root.display())))
-        }
-        None => Ok(Host::live()?),
-    }
-}
-
-fn socket(args: &Args, what: &str) -> Result<Api, Failure> {
-    let default = if what == "podman" { "unix:///run/podman/podman.sock" } else { "unix:///run/docker.sock" };
-    let from_environment = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty() && what != "podman");
-    let text = args.host.clone().or(from_environment).unwrap_or_else(|| default.to_owned());
-    match text.strip_prefix("unix://").or_else(|| text.starts_with('/').then_some(text.as_str())) {
-        Some(path) => Ok(Api::new(Path::new(path))),
-        None => Err(Failure::usage(format!("cannot audit `{text}`: only unix sockets are supported"))
-            .hint("run the audit on the daemon's own host, with -H unix://PATH")),
-    }
-}
-
-fn offline_report(args: &Args) -> Result<Report, Failure> {
-    let lists = |paths: &[PathBuf]| -> Result<Vec<Value>, Failure> {
-        let mut out = Vec::new();
-        for path in paths {
-            match read_json(path)? {
-                Value::Array(list) => out.extend(list),
-                one => out.push(one),
-            }
-        }
-        Ok(out)
-    };
-    let config = args.daemon_json.as_ref().map(|p| Ok::<_, Failure>((p.clone(), read_json(p)?))).transpose()?;
-    let daemon = config.is_some();
-    let facts = DockerFacts::offline(lists(&args.container_json)?, lists(&args.image_json)?, config);
-    let mut report = checks::run(&Subjects { host: None, docker: Some(&facts), daemon });
-    if daemon {
-        // A daemon.json alone says nothing about the swarm or what piles up.
-        report.checks.retain(|c| {
-            matches!(
-                c.meta.section,
-                stockade_audit::Section::Daemon | stockade_audit::Section::Containers | stockade_audit::Section::Images
-            )
-        });
-        report.recount();
-    }
-    Ok(report)
-}
-
-fn named_report(args: &Args, what: &str, names: &[&str]) -> Result<Report, Failure> {
-    let api = socket(args, "docker")?;
-    let (mut containers, mut images) = (Vec::new(), Vec::new());
-    for name in names {
-        let clean: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || ":._-/@".contains(*c)).collect();
-        let (path, list) = if what == "image" { ("images", &mut images) } else { ("containers", &mut containers) };
-        list.push(api.get(&format!("/{path}/{clean}/json"))?);
-    }
-    let facts = DockerFacts::offline(containers, images, None);
-    Ok(checks::run(&Subjects { host: None, docker: Some(&facts), daemon: false }))
-}
-
-fn files_report(what: &str, names: &[&str]) -> Result<Report, Failure> {
-    let mut all: Vec<CheckResult> = Vec::new();
-    for name in names {
-        let bytes = read_file(Path::new(name))?;
-        let checked = if what == "compose" { compose::check(name, &bytes) } else { kubernetes::check(name, &bytes) };
-        let results = checked.map_err(|e| Failure::new(format!("cannot audit `{name}`: {e}")))?;
-        if results.is_empty() {
-            output::warn(&format!("{name}: no workload in it"));
-        }
-        all.extend(results);
-    }
-    Ok(Report::new(all))
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    use std::io::Read as _;
-    let limit = stockade_audit::yaml::MAX_BYTES as u64 + 1;
-    let mut bytes = Vec::new();
-    let result = if path == Path::new("-") {
-        std::io::stdin().take(limit).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|f| f.take(limit).read_to_end(&mut bytes))
-    };
-    result.map_err(|e| Failure::new(format!("cannot read `{}`: {e}", path.display())))?;
-    Ok(bytes)
-}
-
-fn read_json(path: &Path) -> Result<Value, Failure> {
-    serde_json::from_slice(&read_file(path)?)
-        .map_err(|e| Failure::new(format!("cannot read `{}`: not JSON: {e}", path.display())))
 }
 
 #[derive(serde::Deserialize)]
@@ -274,115 +204,33 @@ struct WaiverFile {
 }
 
 fn waivers(path: &Path) -> Result<Vec<Waiver>, Failure> {
-    let text = String::from_utf8_lossy(&read_file(path)?).into_owned();
+    let text = String::from_utf8_lossy(&gather::read_file(path)?).into_owned();
     let file: WaiverFile = toml::from_str(&text)
         .map_err(|e| Failure::usage(format!("cannot read waivers `{}`: {}", path.display(), e.message())))?;
     Ok(file.waiver)
 }
 
-fn shown(report: &Report, all: bool) -> impl Iterator<Item = &CheckResult> {
-    report
-        .checks
-        .iter()
-        .filter(move |c| all || matches!(c.result, Answer::Fail | Answer::Unknown) || c.waived.is_some())
-}
-
-fn word(check: &CheckResult) -> &'static str {
-    match check.result {
-        _ if check.waived.is_some() => "WAIVED",
-        Answer::Fail => "FAIL",
-        Answer::Unknown => "UNKNOWN",
-        Answer::Manual => "MANUAL",
-        Answer::Pass => "PASS",
-        Answer::NotApplicable => "N/A",
-    }
-}
-
-fn table(report: &Report, all: bool) -> String {
-    use std::fmt::Write as _;
-    let style = output::Style::stdout();
-    let mut text = String::new();
-    let mut subject = "";
-    for check in shown(report, all) {
-        if check.subject != subject {
-            subject = &check.subject;
-            let _ = writeln!(
-                text,
-                "{}{}",
-                if text.is_empty() { "" } else { "\n" },
-                style.bold(&output::printable(subject))
-            );
-        }
-        let word = format!("{:<8}", word(check));
-        let colored = match check.result {
-            _ if check.waived.is_some() => style.dim(&word),
-            Answer::Fail => style.red(&word),
-            Answer::Unknown | Answer::Manual => style.yellow(&word),
-            _ => style.green(&word),
-        };
-        let reference = check.meta.refs.first().unwrap_or(&check.meta.id);
-        let _ = writeln!(
-            text,
-            "  {colored} {reference:<12} {}  {}",
-            check.meta.title,
-            style.dim(&format!("[{}]", check.meta.id))
-        );
-        let _ = writeln!(text, "           {}", output::printable(&check.evidence));
-        if let Some(reason) = &check.waived {
-            let _ = writeln!(text, "           waived: {}", output::printable(reason));
-        } else if check.result == Answer::Fail {
-            let _ = writeln!(text, "           why: {} fix: {}", check.meta.why, check.meta.fix);
-        }
-    }
-    let count = |a| report.count(a);
-    let score =
-        report.score.map_or_else(|| "no score: nothing could be decided".to_owned(), |s| format!("score {s} of 100"));
-    let _ = writeln!(
-        text,
-        "{}{}: {} passed, {} failed, {} unknown, {} for a person to decide, {} not applicable{}",
-        if text.is_empty() { "" } else { "\n" },
-        style.bold(&score),
-        count(Answer::Pass),
-        count(Answer::Fail),
-        count(Answer::Unknown),
-        count(Answer::Manual),
-        count(Answer::NotApplicable),
-        if all { "" } else { "; --all shows everything" }
-    );
-    text
-}
-
-fn markdown(report: &Report, all: bool) -> String {
-    let cell = |s: &str| output::printable(s).replace('|', "\\|");
-    let mut text = String::from("| result | check | subject | evidence | fix |\n|---|---|---|---|---|\n");
-    for c in shown(report, all) {
-        let refs = c.meta.refs.join(", ");
-        text.push_str(&format!(
-            "| {} | {} ({refs}) | {} | {} | {} |\n",
-            word(c),
-            c.meta.id,
-            cell(&c.subject),
-            cell(&c.evidence),
-            cell(c.meta.fix)
-        ));
-    }
-    text
-}
-
 fn list(format: Format) -> Outcome {
     let every: Vec<_> = checks::all().chain(compose::all()).chain(kubernetes::all()).collect();
-    if format == Format::Json {
-        output::json(&serde_json::json!({ "schema": "stockade.audit-checks/v1", "checks": every }))?;
-        return Ok(Exit::DONE);
+    match format {
+        Format::Json => {
+            output::json(&serde_json::json!({ "schema": "stockade.audit-checks/v1", "checks": every }))?;
+        }
+        Format::Markdown => output::to_stdout(&stockade_audit::docs::markdown())?,
+        _ => {
+            let mut table = output::Table::new(["ID", "REFERENCES", "LEVEL", "FIX", "TITLE"]).shrink(4);
+            for meta in every {
+                let fixable = if stockade_audit::fix::is_known(meta.id) { "yes" } else { "" };
+                table.row([
+                    meta.id.to_owned(),
+                    meta.refs.join(", "),
+                    meta.level.to_string(),
+                    fixable.to_owned(),
+                    meta.title.to_owned(),
+                ]);
+            }
+            table.print()?;
+        }
     }
-    if format == Format::Markdown {
-        output::to_stdout(&stockade_audit::docs::markdown())?;
-        return Ok(Exit::DONE);
-    }
-    let mut table = output::Table::new(["ID", "REFERENCES", "LEVEL", "TITLE"]).shrink(3);
-    for meta in every {
-        table.row([meta.id.to_owned(), meta.refs.join(", "), meta.level.to_string(), meta.title.to_owned()]);
-    }
-    table.print()?;
     Ok(Exit::DONE)
 }
