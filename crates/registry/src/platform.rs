@@ -12,7 +12,7 @@ pub fn parse_platform(text: &str) -> Result<Platform, String> {
     let parts: Vec<&str> = text.split('/').collect();
     let good =
         |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-    if !parts.iter().all(|p| good(p)) {
+    if !parts.iter().all(good) {
         return Err(wrong());
     }
     let (os, architecture, variant) = match parts.as_slice() {
