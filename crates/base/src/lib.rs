@@ -1,6 +1,6 @@
 //! Base images made from a distribution's signed archive.
 //!
-//! [`bootstrap`] fills an empty directory with a minimal Debian or Ubuntu: it verifies the signature of the archive's
+//! [`bootstrap()`] fills an empty directory with a minimal Debian or Ubuntu: it verifies the signature of the archive's
 //! `InRelease`, every index and every package by hash, unpacks the packages in this process, and has their maintainer
 //! scripts run by a [`ConfigureRunner`] that the caller confines. Nothing of the host but its keyrings and its apt
 //! sources (for the mirror's address) is read; neither dpkg nor apt is needed on it.

@@ -28,7 +28,7 @@ impl Phase {
     }
 }
 
-/// Receives progress. Called on the thread that called [`crate::bootstrap`], never concurrently.
+/// Receives progress. Called on the thread that called [`crate::bootstrap()`], never concurrently.
 pub trait Progress {
     /// A phase begins; `total` is its size (bytes for downloads, packages for unpacking) where it is known.
     fn phase(&mut self, phase: Phase, total: Option<u64>);

@@ -2,6 +2,8 @@
 //!
 //! The flow of every command: arguments → settings → a call of a room → a report → an exit code.
 #![forbid(unsafe_code)]
+// Comments on arguments are their help texts, shown as they stand: `[HOST:]CONTAINER` is no link.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
 mod commands;
 mod container;

@@ -72,7 +72,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
     write_inner(path, bytes, mode, true)
 }
 
-/// Like [`write`], but without `fsync`: for volatile state on a tmpfs, which no power cut outlives anyway.
+/// Like [`write()`], but without `fsync`: for volatile state on a tmpfs, which no power cut outlives anyway.
 pub fn write_volatile(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
     write_inner(path, bytes, mode, false)
 }

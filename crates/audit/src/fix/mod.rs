@@ -1,7 +1,7 @@
 //! Fixes: what failing checks say is changed, shown as a diff first, made atomically, and taken back byte for byte.
 //!
 //! The flow: a report → [`plan`] (nothing is changed) → the caller shows [`Plan`] and asks → [`Plan::apply`] (journal first,
-//! then change after change) → [`Plan::verify`] runs the checks again → [`undo`] at any time later.
+//! then change after change) → [`Plan::verify`] runs the checks again → [`undo()`] at any time later.
 
 mod change;
 mod compose;

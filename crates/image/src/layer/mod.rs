@@ -1,6 +1,6 @@
 //! Layers: tar streams that describe changes to a file system.
 //!
-//! [`unpack`] turns one into a directory that overlayfs can use as a lower layer; [`pack`] turns an overlay's upper
+//! [`unpack()`] turns one into a directory that overlayfs can use as a lower layer; [`pack()`] turns an overlay's upper
 //! directory back into a tar, the same bytes for the same content. The sink hashes and compresses behind the packer.
 
 mod dirs;

@@ -1,6 +1,6 @@
 //! System call filters: policies as data, and a compiler to classic BPF.
 //!
-//! A policy is a list of rules by call name ([`SeccompPolicy`]); the first rule that matches decides. [`compile`] turns it
+//! A policy is a list of rules by call name ([`SeccompPolicy`]); the first rule that matches decides. [`compile()`] turns it
 //! into a balanced tree over call numbers, so that any call costs about eight comparisons, and the kernel's own cache
 //! (which asks the filter once for every number when it is installed) is filled quickly.
 

@@ -1,6 +1,6 @@
 //! The kernel's calls that no safe wrapper offers. The only module with `unsafe`.
 //!
-//! Every function here is one call (or one indivisible protocol, as in [`aside`]), takes safe types, and returns the
+//! Every function here is one call (or one indivisible protocol, as in `aside`), takes safe types, and returns the
 //! kernel's answer as [`Errno`]. Nothing allocates unless it says so: much of it runs in a child between clone and
 //! exec, where another thread of the parent may have held the allocator's lock at the moment of the clone.
 
