@@ -33,7 +33,7 @@ fn twenty_containers_at_once() {
     for ran in finish(names.iter().map(|n| spawn(&world, &["rm", "-f", n])).collect()) {
         ran.ok();
     }
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn twenty_disposable_runs_at_once() {
     for (n, ran) in finish(runs).into_iter().enumerate() {
         assert_eq!((ran.code, ran.out), (i32::try_from(n).unwrap(), format!("{n}\n")), "{}", ran.err);
     }
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn one_of_many_gets_the_name() {
     assert_eq!(won, 1);
     assert_eq!(world.sk(&["ps", "-aq"]).ok().lines().count(), 1);
     world.sk(&["rm", "only"]).ok();
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn starts_stops_and_removals_of_one_container_do_not_tear_it() {
     last.push(spawn(&world, &["rm", "-f", "c"]));
     finish(last);
     world.sk(&["rm", "-f", "c"]);
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn a_killed_monitor_is_noticed_and_cleaned_up() {
     assert_eq!(world.sk(&["exec", "c", "echo", "again"]).ok(), "again");
     signal(world.monitor("c"), Signal::KILL);
     world.sk(&["rm", "-f", "c"]).ok();
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn after_a_reboot_everything_has_ended_and_can_be_removed() {
     assert_eq!(world.sk(&["ps", "-q"]).ok(), "");
     world.sk(&["start", "c"]).ok();
     world.sk(&["rm", "-f", "c"]).ok();
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn damaged_and_half_made_records_do_not_block_the_rest() {
     assert!(!dir.exists());
     world.sk(&["rm", &good]).ok();
     assert!(!world.root().join("containers").join(&half).exists(), "rm collects what a crash left");
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }

@@ -75,7 +75,7 @@ fn anonymous_volumes_go_with_a_disposable_container() {
     let Some(world) = World::new() else { return };
     world.import("withvolume", &["VOLUME [\"/srv\"]", "CMD [\"cat\", \"/srv/page\"]"]);
     assert_eq!(world.sk(&["run", "--rm", "--network", "none", "withvolume"]).ok(), "from the image");
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
     world.sk(&["run", "--name", "c", "--network", "none", "withvolume"]).ok();
     assert_eq!(world.sk(&["volume", "ls", "-q"]).ok().lines().count(), 1);
     world.sk(&["rm", "-v", "c"]).ok();

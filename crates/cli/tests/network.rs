@@ -34,7 +34,7 @@ fn a_published_port_answers_and_is_shown() {
     world.sk(&["rm", "second"]).ok();
     world.sk(&["rm", "-f", "web"]).ok();
     assert!(get(&port).is_none());
-    assert!(world.traces().is_empty(), "{:?}", world.traces());
+    world.leaves_nothing();
 }
 
 #[test]

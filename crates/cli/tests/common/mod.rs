@@ -146,6 +146,12 @@ impl World {
         self.field(name, "{{.Stockade.Monitor.Pid}}").parse().unwrap()
     }
 
+    /// Waits until nothing is left: a monitor tells its client of the end before it is gone itself.
+    #[track_caller]
+    pub fn leaves_nothing(&self) {
+        eventually("nothing is left", || self.traces().is_empty());
+    }
+
     /// Everything of this world, and of the machine, that a container could leave behind.
     pub fn traces(&self) -> BTreeSet<String> {
         let mut traces = BTreeSet::new();
