@@ -244,6 +244,19 @@ pub(crate) fn ports(service: &Node) -> Vec<Port> {
         .collect()
 }
 
+/// Most services of a file: real ones have dozens.
+const MAX_SERVICES: usize = 5_000;
+
+/// Faults in one line; the first ones where they are many.
+pub(crate) fn joined(faults: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown = faults.get(..SHOWN.min(faults.len())).unwrap_or_default().join("; ");
+    match faults.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
 /// Every check of Compose files there is.
 pub fn all() -> impl Iterator<Item = &'static Meta> {
     CHECKS.iter().map(|c| &c.meta)
@@ -258,6 +271,10 @@ pub fn check(file: &str, bytes: &[u8]) -> Result<Vec<CheckResult>, YamlError> {
         return Err(YamlError { line, column: 1, message: "no `services:`: this is no Compose file".to_owned() });
     };
     let mut out = Vec::new();
+    if services.map().len() > MAX_SERVICES {
+        let message = format!("more than {MAX_SERVICES} services");
+        return Err(YamlError { line: services.line, column: 1, message });
+    }
     for (name, service) in services.map() {
         for check in CHECKS {
             let mut faults = Vec::new();
@@ -267,7 +284,7 @@ pub fn check(file: &str, bytes: &[u8]) -> Result<Vec<CheckResult>, YamlError> {
                 evidence: if faults.is_empty() {
                     format!("line {}: nothing against it", service.line)
                 } else {
-                    faults.join("; ")
+                    joined(&faults)
                 },
             };
             out.push(CheckResult::new(&check.meta, format!("{file}: {name}"), verdict));

@@ -10,8 +10,8 @@ pub fn markdown() -> String {
     let mut text = String::from(
         "# Checks of `stockade audit`\n\n\
          Made from the code by `stockade audit --list --format markdown`; change the code, not this page.\n\
-         Level 1 is for everyone, level 2 is defence in depth. `CIS-…` is a section of the CIS Docker Benchmark, `C.…` a\n\
-         community check of docker-bench-security, `PSS:…` a control of the Kubernetes Pod Security Standards, `NSA-…` a point of\n\
+         Level 1 is for everyone, level 2 is defence in depth; `fix` says whether `stockade audit --fix` knows a cure. `CIS-…` is a section of the CIS Docker Benchmark, `C.…` a\n\
+         community check of docker-bench-security, `KSPP:…` and `LYNIS:…` hardening guides of the kernel, `PSS:…` a control of the Kubernetes Pod Security Standards, `NSA-…` a point of\n\
          the NSA/CISA Kubernetes Hardening Guidance.\n",
     );
     let mut all: Vec<&Meta> = checks::all().chain(compose::all()).chain(kubernetes::all()).collect();
@@ -22,15 +22,20 @@ pub fn markdown() -> String {
             section = Some(meta.section);
             let _ = writeln!(
                 text,
-                "\n## {}\n\n| check | references | level | wants | why | fix |\n|---|---|---|---|---|---|",
+                "\n## {}\n\n| check | references | level | wants | why | what to do | `--fix` |\n|---|---|---|---|---|---|---|",
                 title(meta.section)
             );
         }
         let refs = meta.refs.join(", ");
         let _ = writeln!(
             text,
-            "| `{}` | {refs} | {} | {} | {} | {} |",
-            meta.id, meta.level, meta.title, meta.why, meta.fix
+            "| `{}` | {refs} | {} | {} | {} | {} | {} |",
+            meta.id,
+            meta.level,
+            meta.title,
+            meta.why,
+            meta.fix,
+            if crate::fix::is_known(meta.id) { "yes" } else { "" }
         );
     }
     text
@@ -61,10 +66,10 @@ mod tests {
     #[test]
     fn the_page_in_the_repository_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/checks.md");
+        if std::env::var_os("STOCKADE_UPDATE_DOCS").is_some() {
+            std::fs::write(path, super::markdown()).unwrap();
+        }
         let page = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            page == super::markdown(),
-            "docs/checks.md is old: stockade audit --list --format markdown > docs/checks.md"
-        );
+        assert!(page == super::markdown(), "docs/checks.md is old: run this test with STOCKADE_UPDATE_DOCS=1");
     }
 }

@@ -337,11 +337,16 @@ pub fn all() -> impl Iterator<Item = &'static Meta> {
 /// Checks every workload in a file. Objects of other kinds are passed by.
 pub fn check(file: &str, bytes: &[u8]) -> Result<Vec<CheckResult>, YamlError> {
     let mut out = Vec::new();
+    let mut workloads = 0;
     for document in parse(bytes)? {
         // A `List` holds objects; most files hold one a document.
         let items = document.get("items").map(Node::list).unwrap_or_default();
         for object in if items.is_empty() { std::slice::from_ref(&document) } else { items } {
-            check_object(file, object, &mut out);
+            workloads += usize::from(check_object(file, object, &mut out));
+            if workloads > MAX_WORKLOADS {
+                let message = format!("more than {MAX_WORKLOADS} workloads");
+                return Err(YamlError { line: object.line, column: 1, message });
+            }
         }
     }
     Ok(out)
@@ -365,9 +370,13 @@ pub(crate) fn subject_of(object: &Node) -> String {
     format!("{} {}", text(&["kind"]).unwrap_or(""), text(&["metadata", "name"]).unwrap_or("unnamed"))
 }
 
-fn check_object(file: &str, object: &Node, out: &mut Vec<CheckResult>) {
+/// Most workloads of a file.
+const MAX_WORKLOADS: usize = 5_000;
+
+/// Answers about one object; whether it is a workload.
+fn check_object(file: &str, object: &Node, out: &mut Vec<CheckResult>) -> bool {
     let kind = object.get("kind").and_then(Node::text).unwrap_or("");
-    let Some(path) = pod_path(kind) else { return };
+    let Some(path) = pod_path(kind) else { return false };
     let subject = format!("{file}: {}", subject_of(object));
     let mut push = |meta: &Meta, verdict: Verdict| {
         out.push(CheckResult::new(meta, subject.clone(), verdict));
@@ -383,7 +392,7 @@ fn check_object(file: &str, object: &Node, out: &mut Vec<CheckResult>) {
                 )),
             );
         }
-        return;
+        return true;
     };
     let lists = ["containers", "initContainers", "ephemeralContainers"];
     let containers =
@@ -393,10 +402,14 @@ fn check_object(file: &str, object: &Node, out: &mut Vec<CheckResult>) {
         let mut faults = Faults::default();
         (check.test)(&pod, &mut faults);
         let answer = if faults.0.is_empty() { Answer::Pass } else { Answer::Fail };
-        let evidence =
-            if faults.0.is_empty() { format!("line {}: nothing against it", spec.line) } else { faults.0.join("; ") };
+        let evidence = if faults.0.is_empty() {
+            format!("line {}: nothing against it", spec.line)
+        } else {
+            crate::compose::joined(&faults.0)
+        };
         push(&check.meta, Verdict { answer, evidence });
     }
+    true
 }
 
 #[cfg(test)]

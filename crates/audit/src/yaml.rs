@@ -3,6 +3,7 @@
 //! A tree of our own over `saphyr-parser`'s events, because expanding aliases must stay bounded ("billion laughs") and every
 //! value must keep its line. Source: YAML 1.2.2.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -10,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 /// Largest file, in bytes: real ones are kilobytes; generated ones may be megabytes.
 pub const MAX_BYTES: usize = 50 << 20;
 /// Most nodes in a file after aliases are expanded.
-const MAX_NODES: usize = 2_000_000;
+const MAX_NODES: usize = 1_000_000;
 /// Deepest nesting: Kubernetes objects stay below 20.
 const MAX_DEPTH: usize = 100;
 
@@ -162,7 +163,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Node>, YamlError> {
     })?;
     // A byte order mark is no part of the text.
     let (text, skipped) = text.strip_prefix('\u{feff}').map_or((text, 0), |rest| (rest, 3));
-    let mut builder = Builder { documents: Vec::new(), open: Vec::new(), anchors: Vec::new(), nodes: 0 };
+    let mut builder = Builder { documents: Vec::new(), open: Vec::new(), anchors: HashMap::new(), nodes: 0 };
     let mut offsets = Offsets { text, chars: 0, bytes: 0 };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| error(e.marker().line(), e.marker().col() + 1, e.info()))?;
@@ -233,8 +234,8 @@ struct Open {
 struct Builder {
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// Anchored nodes with their sizes in nodes.
-    anchors: Vec<(usize, Node, usize)>,
+    /// Anchored nodes with their sizes in nodes, by the parser's number.
+    anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
 }
 
@@ -257,9 +258,9 @@ impl Builder {
                 self.finish(open.node, open.anchor)
             }
             Event::Alias(id) => {
-                let found = self.anchors.iter().rev().find(|(a, _, _)| *a == id);
-                let (mut node, size) = found.map(|(_, n, s)| (n.clone(), *s)).ok_or("an alias has no anchor")?;
+                let size = self.anchors.get(&id).map(|(_, size)| *size).ok_or("an alias has no anchor")?;
                 self.count(size)?;
+                let mut node = self.anchors.get(&id).map(|(node, _)| node.clone()).ok_or("an alias has no anchor")?;
                 borrow(&mut node);
                 node.span = span;
                 self.finish(node, 0)
@@ -285,8 +286,8 @@ impl Builder {
     fn finish(&mut self, mut node: Node, anchor: usize) -> Result<(), &'static str> {
         if anchor != 0 {
             let size = size(&node);
-            self.anchors.push((anchor, node.clone(), size));
             self.count(size)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(open) = self.open.last_mut() else {
             self.documents.push(node);

@@ -275,12 +275,12 @@ impl<'v> Line<'v> {
 
     fn limits(&mut self) {
         let number = |line: &Self, key: &str| line.host(key).and_then(Value::as_i64).filter(|n| *n > 0);
-        match number(&self, "Memory") {
+        match number(self, "Memory") {
             Some(bytes) => self.option("--memory", bytes.to_string()),
             None if self.cure("no-memory-limit") => self.option("--memory", "512m"),
             None => {}
         }
-        match (number(&self, "NanoCpus"), number(&self, "CpuShares")) {
+        match (number(self, "NanoCpus"), number(self, "CpuShares")) {
             (Some(nano), _) => {
                 self.option("--cpus", format!("{}.{:03}", nano / 1_000_000_000, nano % 1_000_000_000 / 1_000_000))
             }
@@ -288,7 +288,7 @@ impl<'v> Line<'v> {
             (None, None) if self.cure("no-cpu-limit") => self.option("--cpus", "1"),
             (None, None) => {}
         }
-        match number(&self, "PidsLimit") {
+        match number(self, "PidsLimit") {
             Some(n) => self.option("--pids-limit", n.to_string()),
             None if self.cure("no-pids-limit") => self.option("--pids-limit", "256"),
             None => {}
