@@ -37,7 +37,7 @@ unset DOCKER_HOST DOCKER_CONTENT_TRUST
 make_image() { # a root of busybox with a Dockerfile's worth of history
   mkdir -p "$work/root"/{bin,etc,tmp,usr/sbin}
   cp "$(command -v busybox)" "$work/root/bin/busybox"
-  "$work/root/bin/busybox" --list | while read -r applet; do ln -sf busybox "$work/root/bin/$applet"; done
+  "$work/root/bin/busybox" --list | grep -vx busybox | while read -r applet; do ln -sf busybox "$work/root/bin/$applet"; done
   printf 'root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n' >"$work/root/etc/passwd"
   printf '#!/bin/sh\nwhile :; do sleep 1000; done\n' >"$work/root/usr/sbin/sshd"
   chmod 755 "$work/root/usr/sbin/sshd"

@@ -77,12 +77,23 @@ mod tests {
             f(&mut k);
             k.finish()
         };
-        let a = key(&|k| drop(k.list("args", ["ab", "c"]).finish_ref()));
-        let b = key(&|k| drop(k.list("args", ["a", "bc"]).finish_ref()));
-        let c = key(&|k| drop(k.list("args", ["ab"]).field("c", "").finish_ref()));
+        let a = key(&|k| {
+            k.list("args", ["ab", "c"]).finish_ref();
+        });
+        let b = key(&|k| {
+            k.list("args", ["a", "bc"]).finish_ref();
+        });
+        let c = key(&|k| {
+            k.list("args", ["ab"]).field("c", "").finish_ref();
+        });
         assert_ne!(a, b);
         assert_ne!(a, c);
-        assert_eq!(a, key(&|k| drop(k.list("args", ["ab", "c"]).finish_ref())));
+        assert_eq!(
+            a,
+            key(&|k| {
+                k.list("args", ["ab", "c"]).finish_ref();
+            })
+        );
     }
 
     impl Key {

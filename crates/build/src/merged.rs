@@ -121,7 +121,10 @@ impl Tree {
 
     /// The entries of a directory, sorted by name.
     pub(crate) fn entries(&self, parent: &Node) -> Result<Vec<(Vec<u8>, Node)>, BuildError> {
-        // Names first, then each by the rules of `child`; for one layer that is one lstat a name.
+        if let ([only], false) = (parent.layers.as_slice(), self.overlay) {
+            return plain_entries(only);
+        }
+        // Names first, then each by the rules of `child`.
         let mut names: BTreeMap<Vec<u8>, ()> = BTreeMap::new();
         for dir in &parent.layers {
             for entry in std::fs::read_dir(dir).map_err(BuildError::io("list", dir))? {
@@ -176,6 +179,34 @@ impl Tree {
         };
         Ok(Resolved { parts: stack.into_iter().map(|(part, _)| part).collect(), node })
     }
+}
+
+/// The entries of one plain directory: each looked at through the directory's descriptor, which spares the kernel the
+/// walk of the whole path for every file of a large context.
+fn plain_entries(dir: &Path) -> Result<Vec<(Vec<u8>, Node)>, BuildError> {
+    use rustix::fs::{AtFlags, Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(dir, flags, Mode::empty()).map_err(BuildError::io("list", dir))?;
+    let mut out = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&fd).map_err(BuildError::io("list", dir))? {
+        let entry = entry.map_err(BuildError::io("list", dir))?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let real = dir.join(OsStr::from_bytes(name.to_bytes()));
+        let stat = match rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            // Removed since the directory was read.
+            Err(Errno::NOENT) => continue,
+            Err(e) => return Err(BuildError::io("look at", &real)(e)),
+        };
+        let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let layers = if is_dir { vec![real.clone()] } else { Vec::new() };
+        out.push((name.to_bytes().to_vec(), Node { stat, real, layers }));
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(out)
 }
 
 /// Parts of a path; `.` and empty ones left out, `..` kept.

@@ -269,11 +269,11 @@ impl<'b> StageRun<'b> {
     ) -> Result<bool, BuildError> {
         let build = self.build;
         build.cancel.check()?;
-        if !build.request.no_cache {
-            if let Some(record) = lookup(build.store, &step.key)? {
-                self.take(&record, step)?;
-                return Ok(true);
-            }
+        if !build.request.no_cache
+            && let Some(record) = lookup(build.store, &step.key)?
+        {
+            self.take(&record, step)?;
+            return Ok(true);
         }
         let lock = if step.exclusive && !build.request.no_cache { Some(build.lock_key(&step.key)?) } else { None };
         if lock.is_some()
@@ -292,7 +292,7 @@ impl<'b> StageRun<'b> {
         }
         make(self, &Workplace { upper: &upper, work: &work, scratch: &scratch, step: id })?;
         build.cancel.check()?;
-        let options = LayerOptions { clamp_mtime: build.epoch, ..LayerOptions::default() };
+        let options = LayerOptions { clamp_mtime: build.epoch };
         let layer = build.store.layer_from_dir(&upper, &options)?;
         let record = Record { layer, created: build.now(), step: step.title.clone() };
         remember(build.store, &step.key, &record)?;

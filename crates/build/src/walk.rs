@@ -133,23 +133,70 @@ impl Walker<'_> {
         let directory = node.is_dir().then(|| node.clone());
         out.push(Entry::of(path.clone(), node)?);
         let Some(directory) = directory else { return Ok(()) };
-        for (name, child) in self.tree.entries(&directory)? {
-            let child_path = if path.is_empty() { name } else { [path.as_slice(), &name].join(&b'/') };
-            let Some(ignore) = self.ignore else {
-                self.visit(child, child_path, state, out)?;
-                continue;
-            };
-            let full = self.full(&child_path);
-            let verdict = ignore.check(&full, state);
-            if !verdict.ignored {
-                self.visit(child, child_path, &verdict.state, out)?;
-            } else if child.is_dir() && ignore.may_reach_below(&full) {
-                // The directory itself comes only if something below it does.
-                let before = out.len();
-                self.visit(child, child_path, &verdict.state, out)?;
-                if out.len() == before + 1 {
-                    out.truncate(before);
-                }
+        let children = self.tree.entries(&directory)?;
+        if path.is_empty() {
+            return self.visit_parallel(children, state, out);
+        }
+        for (name, child) in children {
+            self.visit_child(child, [path.as_slice(), &name].join(&b'/'), state, out)?;
+        }
+        Ok(())
+    }
+
+    /// The children of the start: each subtree is listed by whichever thread is free, and all are joined in order.
+    fn visit_parallel(
+        &self,
+        children: Vec<(Vec<u8>, Node)>,
+        state: &DirState,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), BuildError> {
+        let directories = children.iter().filter(|(_, n)| n.is_dir()).count();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(directories);
+        if threads < 2 {
+            return children.into_iter().try_for_each(|(name, child)| self.visit_child(child, name, state, out));
+        }
+        let next = AtomicUsize::new(0);
+        let done: Mutex<Vec<(usize, Result<Vec<Entry>, BuildError>)>> = Mutex::default();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((name, child)) = children.get(index) else { return };
+                        let mut part = Vec::new();
+                        let result = self.visit_child(child.clone(), name.clone(), state, &mut part).map(|()| part);
+                        lock(&done).push((index, result));
+                    }
+                });
+            }
+        });
+        let mut parts = std::mem::take(&mut *lock(&done));
+        parts.sort_by_key(|(index, _)| *index);
+        for (_, part) in parts {
+            out.append(&mut part?);
+        }
+        Ok(())
+    }
+
+    fn visit_child(
+        &self,
+        child: Node,
+        path: Vec<u8>,
+        state: &DirState,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), BuildError> {
+        let Some(ignore) = self.ignore else { return self.visit(child, path, state, out) };
+        let full = self.full(&path);
+        let verdict = ignore.check(&full, state);
+        if !verdict.ignored {
+            return self.visit(child, path, &verdict.state, out);
+        }
+        if child.is_dir() && ignore.may_reach_below(&full) {
+            // The directory itself comes only if something below it does.
+            let before = out.len();
+            self.visit(child, path, &verdict.state, out)?;
+            if out.len() == before + 1 {
+                out.truncate(before);
             }
         }
         Ok(())

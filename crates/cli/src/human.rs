@@ -118,10 +118,9 @@ pub fn parse_time(text: &str) -> Result<Timestamp, String> {
         return Ok(t);
     }
     if let Ok(t) = text.parse::<jiff::civil::DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(Into::into))
+        && let Ok(time) = jiff::tz::TimeZone::UTC.to_timestamp(t)
     {
-        if let Ok(time) = jiff::tz::TimeZone::UTC.to_timestamp(t) {
-            return Ok(time);
-        }
+        return Ok(time);
     }
     let error = || {
         format!(

@@ -99,7 +99,10 @@ impl Client {
         let mut found = Vec::new();
         let read = self.pages(&place, address, &scopes, "its catalog", progress, |page: CatalogPage| {
             let fitting = page.repositories.unwrap_or_default().into_iter().filter(|name| name.contains(&term));
-            found.extend(fitting.map(|name| Found { name: format!("{}/{name}", place.name), ..Found::default() }));
+            found.extend(fitting.map(|name| Found {
+                name: format!("{}/{}", place.name, crate::error::printable(&name)),
+                ..Found::default()
+            }));
         });
         match read {
             Ok(_) => {}

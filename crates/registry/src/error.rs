@@ -62,7 +62,7 @@ pub enum RegistryError {
         advice: String,
     },
     /// There is no such thing at the registry.
-    #[error("{host} has no {what}{}", said(words))]
+    #[error("{host} does not have {what}{}", said(words))]
     NotFound {
         /// Host and port.
         host: String,

@@ -34,11 +34,14 @@ struct Proof {
     until: Option<Instant>,
 }
 
+/// Whom a proof is for, and what it allows; no scopes for a proof that holds for all.
+type Purpose = (Origin, Option<Vec<String>>);
+
 /// What we can prove so far, and where our credentials are.
 #[derive(Default)]
 pub(crate) struct Proofs {
-    /// By origin and scopes; Basic proofs are for all scopes, under an empty list.
-    made: Mutex<HashMap<(Origin, Vec<String>), Proof>>,
+    /// By origin and scopes; `None` are proofs for all scopes: Basic ones, and tokens that the person gave.
+    made: Mutex<HashMap<Purpose, Proof>>,
     /// By host as people write it; filled from docker's configuration, or by a login that is being tried.
     credentials: Mutex<HashMap<String, Option<Credential>>>,
 }
@@ -47,12 +50,13 @@ impl Proofs {
     /// The value of the `Authorization` header, if we have one that holds.
     pub fn get(&self, origin: &Origin, scopes: &[String]) -> Option<Secret> {
         let made = lock(&self.made);
-        let wanted = made.get(&(origin.clone(), scopes.to_vec())).or_else(|| made.get(&(origin.clone(), Vec::new())));
+        let wanted = made.get(&(origin.clone(), Some(scopes.to_vec()))).or_else(|| made.get(&(origin.clone(), None)));
         wanted.filter(|p| p.until.is_none_or(|until| until > Instant::now())).map(|p| p.header.clone())
     }
 
-    fn put(&self, origin: &Origin, scopes: &[String], header: &Secret, until: Option<Instant>) {
-        lock(&self.made).insert((origin.clone(), scopes.to_vec()), Proof { header: header.clone(), until });
+    fn put(&self, origin: &Origin, scopes: Option<&[String]>, header: &Secret, until: Option<Instant>) {
+        let scopes = scopes.map(<[String]>::to_vec);
+        lock(&self.made).insert((origin.clone(), scopes), Proof { header: header.clone(), until });
     }
 
     /// Whether any proof was wanted by this origin.
@@ -98,7 +102,7 @@ impl Transport {
         let origin = &ask.address.origin;
         if let Some(Credential::Bearer(token)) = &credential {
             let header = Secret::new(format!("Bearer {}", token.expose()));
-            self.proofs.put(origin, &[], &header, None);
+            self.proofs.put(origin, None, &header, None);
             return Ok(Some(header));
         }
         if let Some(bearer) = challenges.iter().find(|c| c.scheme == "bearer") {
@@ -109,7 +113,7 @@ impl Transport {
             return Ok(None);
         };
         let header = basic(&username, &password);
-        self.proofs.put(origin, &[], &header, None);
+        self.proofs.put(origin, None, &header, None);
         Ok(Some(header))
     }
 
@@ -138,7 +142,7 @@ impl Transport {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, which is right here
         let life = answer.expires_in.map_or(DEFAULT_LIFE, |s| s as u64).clamp(DEFAULT_LIFE, 24 * 3600);
         let until = Instant::now() + Duration::from_secs(life - MARGIN);
-        self.proofs.put(origin, &ask.scopes, &header, Some(until));
+        self.proofs.put(origin, Some(&ask.scopes), &header, Some(until));
         Ok(header)
     }
 

@@ -34,7 +34,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let stdin = spec.interactive && !args.no_stdin;
     let signals = attach::block_signals(spec.tty, args.sig_proxy);
     let (record, client) = engine.attach(&args.container, Streams { stdin, stdout: true, stderr: true })?;
-    let options = attach::Options { tty: record.spec.tty, stdin, sig_proxy: args.sig_proxy, detach_keys, signals };
+    let options = attach::Options { tty: record.spec.tty, stdin, detach_keys, signals };
     match attach::run(client, options)? {
         End::Exit(code) => Ok(super::run::exit(code)),
         End::Detached => Ok(Exit::DONE),

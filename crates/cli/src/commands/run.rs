@@ -62,7 +62,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         return Ok(Exit::DONE);
     };
     let stdin = streams.is_some_and(|s| s.stdin);
-    let options = attach::Options { tty: args.flags.tty, stdin, sig_proxy: args.sig_proxy, detach_keys, signals };
+    let options = attach::Options { tty: args.flags.tty, stdin, detach_keys, signals };
     match attach::run(client, options)? {
         End::Exit(code) => Ok(exit(code)),
         End::Detached => Ok(Exit::DONE),

@@ -9,6 +9,7 @@ use stockade_advisory::report::views::{self, TableOptions};
 use stockade_advisory::report::{Finding, ScanReport};
 use stockade_advisory::vex::Vex;
 use stockade_advisory::{Severity, Status};
+use stockade_image::Store;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -22,8 +23,14 @@ use crate::{Outcome, output};
 pub struct Args {
     /// An image or a path, also with a prefix: `image:NAME`, `docker-archive:FILE`, `oci:DIR|TAR`, `dir:ROOT` (a root
     /// directory), `fs:DIR` (a source tree), `sbom:FILE` (CycloneDX, SPDX), `file:FILE` (a jar, a binary, a lock file)
-    #[arg(value_name = "TARGET", required_unless_present = "rootfs")]
+    #[arg(value_name = "TARGET", required_unless_present_any = ["rootfs", "all"])]
     target: Option<String>,
+    /// Scan all images of the store and show one line for each; after an update of the database nothing is read again
+    #[arg(long, conflicts_with_all = ["target", "rootfs", "diff", "output"])]
+    all: bool,
+    /// Show only what this other target does not have too: an older image, or the base image
+    #[arg(long, value_name = "TARGET")]
+    diff: Option<String>,
     /// Scan this root directory
     #[arg(long, value_name = "ROOT", conflicts_with = "target")]
     rootfs: Option<PathBuf>,
@@ -129,6 +136,9 @@ impl FailOn {
 
 /// Scans and prints.
 pub fn run(args: Args, context: &Context) -> Outcome {
+    if args.all {
+        return scan_all(&args, context);
+    }
     let spec = match (&args.rootfs, &args.target) {
         (Some(root), _) => Spec::Root(root.clone()),
         (None, Some(target)) => Spec::parse(context, target),
@@ -146,11 +156,87 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     for remark in ignore_findings(args.ignore_file.as_deref(), &mut report)? {
         output::warn(&remark);
     }
+    if let Some(other) = &args.diff {
+        let other = scanner::scan(context, &Spec::parse(context, other), &database, &options)?;
+        subtract(&mut report, &other);
+    }
     let failing = report.findings.iter().filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
     filter(&mut report, &args);
     print(&report, &args)?;
     say_summary(&report);
     Ok(exit(&report, failing, &args))
+}
+
+/// Leaves the findings that the other report does not have. A vulnerability of a component is the same one in another
+/// version of it.
+fn subtract(report: &mut ScanReport, other: &ScanReport) {
+    let key = |f: &Finding| (f.id.clone(), f.package.kind, f.component().to_owned());
+    let of = |r: &ScanReport| r.open_findings().map(key).collect::<BTreeSet<_>>();
+    let (ours, theirs) = (of(report), of(other));
+    report.findings.retain(|f| !theirs.contains(&key(f)));
+    report.notes.push(format!(
+        "against {}: {} new, {} in both, {} gone",
+        other.target.name,
+        ours.difference(&theirs).count(),
+        ours.intersection(&theirs).count(),
+        theirs.difference(&ours).count()
+    ));
+}
+
+/// One line for each image of the store, or all reports as JSON.
+fn scan_all(args: &Args, context: &Context) -> Outcome {
+    let store = Store::open(&context.settings.dirs.root)?;
+    let database = scanner::open_database(context, args.db.as_deref())?;
+    let matching = MatchOptions { kernel_headers: args.kernel_headers };
+    let options = ScanOptions { matching, no_cache: args.no_cache };
+    let mut reports = Vec::new();
+    for image in store.list()? {
+        let name = image.names.first().cloned().unwrap_or_else(|| image.id.to_string());
+        let mut report = scanner::scan_image(context, &store, &image, &name, &database, &options)?;
+        report.say_age(scanner::today());
+        filter(&mut report, args);
+        reports.push(report);
+    }
+    if args.json || args.format == Format::Json {
+        output::json(&serde_json::json!({"schema": "stockade.scan-all/v1", "reports": reports}))?;
+    } else {
+        let mut table = output::Table::new([
+            "IMAGE",
+            "PACKAGES",
+            "CRITICAL",
+            "HIGH",
+            "MEDIUM",
+            "LOW",
+            "UNRATED",
+            "EXPLOITED",
+            "FIXABLE",
+            "NOT KNOWN",
+        ]);
+        for report in &reports {
+            table.row(numbers(report));
+        }
+        table.print()?;
+    }
+    let failing =
+        reports.iter().flat_map(|r| &r.findings).filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
+    let worst = reports.iter().map(|r| exit(r, failing, args)).find(|e| *e != Exit::DONE);
+    Ok(worst.unwrap_or(Exit::DONE))
+}
+
+fn numbers(report: &ScanReport) -> Vec<String> {
+    let count = |wanted: &dyn Fn(&Finding) -> bool| distinct(report, wanted).to_string();
+    let mut row = vec![report.target.name.clone(), report.packages.len().to_string()];
+    for severity in [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Unknown] {
+        row.push(count(&|f| f.severity == severity));
+    }
+    row.extend([count(&|f| f.known_exploited), count(&Finding::is_fixable), report.unknown.len().to_string()]);
+    row
+}
+
+/// How many vulnerabilities count: as in the table, once for all packages built from one source.
+fn distinct(report: &ScanReport, wanted: &dyn Fn(&Finding) -> bool) -> usize {
+    let found = report.open_findings().filter(|f| wanted(f));
+    found.map(|f| (f.id.as_str(), f.component(), f.package.version.as_str())).collect::<BTreeSet<_>>().len()
 }
 
 fn apply_vex(path: &Path, report: &mut ScanReport) -> Result<(), Failure> {
@@ -217,15 +303,10 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
 
 /// One line on stderr: what was scanned, what was found, and whether the answer is whole.
 fn say_summary(report: &ScanReport) {
-    // As in the table: a vulnerability counts once for all packages built from one source.
-    let distinct = |wanted: fn(&Finding) -> bool| {
-        let found = report.open_findings().filter(|f| wanted(f));
-        found.map(|f| (f.id.as_str(), f.component(), f.package.version.as_str())).collect::<BTreeSet<_>>().len()
-    };
-    let open = distinct(|_| true);
+    let open = distinct(report, &|_| true);
     let marked = [
-        (distinct(|f| f.severity == Severity::Critical), "critical"),
-        (distinct(|f| f.known_exploited), "known to be exploited"),
+        (distinct(report, &|f| f.severity == Severity::Critical), "critical"),
+        (distinct(report, &|f| f.known_exploited), "known to be exploited"),
     ];
     let marked: Vec<String> = marked.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
     let marked = if marked.is_empty() { String::new() } else { format!(" ({})", marked.join(", ")) };
@@ -265,5 +346,62 @@ mod tests {
         assert_eq!(Severities::parse("high").unwrap().0, [Severity::Critical, Severity::High]);
         assert_eq!(Severities::parse("HIGH,unknown").unwrap().0, [Severity::High, Severity::Unknown]);
         assert!(Severities::parse("bad").is_err());
+    }
+
+    fn args(line: &[&str]) -> Args {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        clap::Parser::try_parse_from([&["scan"], line].concat()).map(|l: Line| l.args).unwrap()
+    }
+
+    fn report(severity: &str, status: &str, unknown: bool) -> ScanReport {
+        let finding = serde_json::json!({"id": "CVE-2026-1", "aliases": [], "package": {"name": "x", "version": "1", "purl": "", "type": "deb"},
+            "path": "", "layer": null, "instruction": null, "status": status, "severity": severity, "cvss": [], "fixed": [], "known_exploited": false,
+            "epss": null, "vex": null});
+        let mut unknowns = Vec::new();
+        if unknown {
+            unknowns.push(serde_json::json!({"what": "os", "path": "", "why": "w"}));
+        }
+        serde_json::from_value(serde_json::json!({"schema": "stockade.scan/v1", "target": {"name": "t", "kind": "image", "digest": null, "os": null},
+            "scanner": {"name": "stockade", "version": "0"}, "database": {"built": "", "digest": "", "sources": []}, "packages": [],
+            "findings": [finding], "unknown": unknowns}))
+        .unwrap()
+    }
+
+    fn code(line: &[&str], report: &ScanReport) -> u8 {
+        let args = args(line);
+        let failing = report.findings.iter().filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
+        let mut report = report.clone();
+        filter(&mut report, &args);
+        exit(&report, failing, &args).0
+    }
+
+    #[test]
+    fn exit_codes() {
+        let high = report("high", "affected", true);
+        assert_eq!(code(&["t"], &high), 0);
+        assert_eq!(code(&["t", "--exit-code", "7"], &high), 7);
+        assert_eq!(code(&["t", "--exit-code", "7", "--severity", "critical"], &high), 0);
+        assert_eq!(code(&["t", "--exit-code", "7", "--ignore-unfixed"], &high), 0);
+        assert_eq!(code(&["t", "--fail-on", "high", "--severity", "critical"], &high), 3);
+        assert_eq!(code(&["t", "--fail-on", "critical", "--fail-on", "exploited"], &high), 0);
+        assert_eq!(code(&["t", "--strict"], &high), 4);
+        assert_eq!(code(&["t", "--strict"], &report("high", "affected", false)), 0);
+        assert_eq!(code(&["t", "--exit-code", "7"], &report("high", "not_affected", false)), 0);
+    }
+
+    #[test]
+    fn a_difference_leaves_what_is_new() {
+        let mut new = report("high", "affected", false);
+        let old = report("high", "affected", false);
+        let mut added = new.findings[0].clone();
+        added.id = "CVE-2026-2".into();
+        new.findings.push(added);
+        subtract(&mut new, &old);
+        assert_eq!(new.findings.len(), 1);
+        assert_eq!(new.notes, ["against t: 1 new, 1 in both, 0 gone"]);
     }
 }

@@ -49,7 +49,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let started = engine.start(name, &options).map_err(start_failure)?;
     started.warnings.iter().for_each(|line| crate::output::warn(line));
     let Some(client) = started.client else { return Ok(Exit::DONE) };
-    let options = attach::Options { tty: spec.tty, stdin, sig_proxy: true, detach_keys, signals };
+    let options = attach::Options { tty: spec.tty, stdin, detach_keys, signals };
     match attach::run(client, options)? {
         End::Exit(code) => Ok(super::run::exit(code)),
         End::Detached => Ok(Exit::DONE),

@@ -65,7 +65,7 @@ fn start_second(row: &ProcessRow, boot: i64) -> i64 {
 /// Percent of one core since the start.
 fn share(row: &ProcessRow, boot: i64) -> u64 {
     let alive = u64::try_from(Timestamp::now().as_second() - start_second(row, boot)).unwrap_or(0);
-    if alive == 0 { 0 } else { (row.cpu_ticks / alive).min(99) }
+    row.cpu_ticks.checked_div(alive).unwrap_or(0).min(99)
 }
 
 /// `12:34`, in the local time of the host.

@@ -34,8 +34,6 @@ pub struct Options {
     pub tty: bool,
     /// Pass standard input on.
     pub stdin: bool,
-    /// Pass signals on.
-    pub sig_proxy: bool,
     /// What leaves the container running.
     pub detach_keys: DetachKeys,
     /// Made by [`block_signals`] before the container was started, so that none is lost.

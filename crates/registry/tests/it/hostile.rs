@@ -353,7 +353,7 @@ fn something_else_than_a_registry_is_told_so() {
     let server = with(w.content.clone(), "/manifests/", |_| Reply::new(418, "I'm a teapot"));
     fails(&w, &server, "answers 418");
     let server = with(w.content.clone(), "/manifests/", |_| Reply::new(404, "nope"));
-    assert!(fails(&w, &server, "has no the manifest of a/b:latest").is_not_found());
+    assert!(fails(&w, &server, "does not have the manifest of a/b:latest").is_not_found());
 }
 
 #[test]

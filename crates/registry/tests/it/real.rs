@@ -410,3 +410,95 @@ fn pushes_and_pulls_at_the_same_time() {
     });
     assert_clean(&two);
 }
+
+/// A CONNECT proxy that leads every host to one address, and remembers what it was asked for.
+fn proxy(target: String) -> (String, std::sync::Arc<Mutex<Vec<String>>>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&asked);
+    // The thread ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (target, seen) = (target.clone(), std::sync::Arc::clone(&seen));
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                seen.lock().unwrap().push(line.trim().to_owned());
+                while line.trim() != "" {
+                    line.clear();
+                    reader.read_line(&mut line).unwrap();
+                }
+                (&stream).write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+                let server = TcpStream::connect(target).unwrap();
+                let (mut to, mut from) = (server.try_clone().unwrap(), stream.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut reader, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+                let _ = std::io::copy(&mut &server, &mut from);
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    (host, asked)
+}
+
+#[test]
+fn a_proxy_leads_to_hosts_that_only_it_knows() {
+    let Some(registry) = Registry::plain() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = stores(&dir);
+    let made = image(&one, &[noise(50_000, 1)], &["app"]);
+    let (proxy, asked) = proxy(registry.host.clone());
+    let mut options = plain(&["registry.invalid"]);
+    options.proxies.http = Some(format!("http://{proxy}"));
+    let client = Client::new(options.clone());
+    let reference = name("registry.invalid/app");
+    client.push(&one, &made, &reference, &PushOptions::default(), &Silent).unwrap();
+    client.pull(&two, &reference, &PullOptions::default(), &Silent).unwrap();
+    assert!(asked.lock().unwrap().iter().all(|line| line.starts_with("CONNECT registry.invalid:80 ")), "{asked:?}");
+    options.proxies.direct = vec![".invalid".to_owned()];
+    let error = Client::new(options).pull(&two, &reference, &PullOptions::default(), &Silent).unwrap_err();
+    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+}
+
+/// A small file system that is full soon.
+struct Small(PathBuf);
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_store_as_it_was() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: mounting a small tmpfs needs root");
+        return;
+    }
+    let Some(registry) = Registry::plain() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let one = Store::open(&dir.path().join("one")).unwrap();
+    let made = image(&one, &[noise(1 << 20, 1), noise(6 << 20, 2)], &["app"]);
+    let client = client(&[&registry.host]);
+    client.push(&one, &made, &registry.name("app"), &PushOptions::default(), &Silent).unwrap();
+    let small = dir.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(&small).status().unwrap();
+    assert!(mount.success());
+    let _small = Small(small.clone());
+    let store = Store::open(&small).unwrap();
+    let error = client.pull(&store, &registry.name("app"), &PullOptions::default(), &Silent).unwrap_err();
+    assert!(matches!(&error, RegistryError::Store(e) if e.is_no_space()), "{error:?}");
+    assert!(error.to_string().contains("no space left to write"), "{error}");
+    assert!(store.list().unwrap().is_empty());
+    assert_clean(&store);
+    store.prune(false).unwrap();
+    // What is freed can be used again.
+    let fits = image(&store, &[noise(1 << 20, 3)], &["fits"]);
+    assert_eq!(fits.names, ["fits:latest"]);
+}
