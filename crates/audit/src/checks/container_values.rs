@@ -132,9 +132,12 @@ pub(super) fn published(c: &Value) -> Vec<PublishedPort> {
     out
 }
 
+/// Whether a command line is an SSH server's, also one that a shell runs as a script.
 pub(super) fn is_sshd(command: &str) -> bool {
-    let program = command.trim_start_matches("sshd:").split_whitespace().next().unwrap_or("");
-    command.starts_with("sshd:") || program.rsplit('/').next() == Some("sshd")
+    let mut words = command.split_whitespace().map(|w| w.rsplit('/').next().unwrap_or(w));
+    let program = words.next().unwrap_or("");
+    let script = ["sh", "bash", "dash", "ash"].contains(&program) && words.next() == Some("sshd");
+    command.starts_with("sshd:") || program == "sshd" || script
 }
 
 /// What can be said of past exec sessions: what runs now, and where earlier ones would be recorded.

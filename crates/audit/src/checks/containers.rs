@@ -419,6 +419,8 @@ mod tests {
         for (command, yes) in [
             ("/usr/sbin/sshd -D", true),
             ("sshd: root@pts/0", true),
+            ("/bin/sh /usr/sbin/sshd", true),
+            ("sh -c sshd", false),
             ("ssh host", false),
             ("/app/sshd-exporter", false),
         ] {
