@@ -113,6 +113,9 @@ fn state_of(ignore: &IgnoreFile, path: &[u8]) -> DirState {
     state
 }
 
+/// The entries below one child of the start, with the child's number.
+type Part = (usize, Result<Vec<Entry>, BuildError>);
+
 struct Walker<'w> {
     tree: &'w Tree,
     prefix: &'w [u8],
@@ -156,7 +159,7 @@ impl Walker<'_> {
             return children.into_iter().try_for_each(|(name, child)| self.visit_child(child, name, state, out));
         }
         let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Result<Vec<Entry>, BuildError>)>> = Mutex::default();
+        let done: Mutex<Vec<Part>> = Mutex::default();
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
