@@ -78,7 +78,8 @@ pub fn write_volatile(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Durabl
 }
 
 fn write_inner(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Result<(), DurableError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    // A bare file name has the empty path as its parent, which cannot be opened.
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = dir.join(temporary_name());
     let result = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
@@ -203,6 +204,14 @@ mod tests {
         write(&path, b"short", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"short");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_bare_file_name_is_written_to_the_working_directory() {
+        let name = temporary_name();
+        write(Path::new(&name), b"x", 0o600).unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"x");
+        fs::remove_file(&name).unwrap();
     }
 
     #[test]

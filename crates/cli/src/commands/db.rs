@@ -166,7 +166,7 @@ fn build(args: &Build) -> Outcome {
     let input = database::Input::read(&args.from, None)?;
     let base = args.with_builtin.then(Database::embedded);
     let (file, summary) = input.into_file(base.as_ref())?;
-    stockade_durable::write(&args.output, &file, 0o644)?;
+    scanner::write_output(&args.output, &file)?;
     for line in summary {
         output::to_stdout(&format!("{line}\n"))?;
     }
@@ -177,7 +177,7 @@ fn export(args: &Export, context: &Context) -> Outcome {
     let database = scanner::open_database(context, None)?;
     let reader = database.reader()?;
     reader.verify()?;
-    stockade_durable::write(&args.output, reader.bytes(), 0o644)?;
+    scanner::write_output(&args.output, reader.bytes())?;
     output::to_stdout(&format!("{}  {}\n", database::sha256(reader.bytes()), args.output.display()))?;
     Ok(Exit::DONE)
 }

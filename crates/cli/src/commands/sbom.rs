@@ -55,7 +55,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         }
     }
     match &args.output {
-        Some(path) => stockade_durable::write(path, &bytes, 0o644)?,
+        Some(path) => scanner::write_output(path, &bytes)?,
         None => output::to_stdout(&String::from_utf8_lossy(&bytes))?,
     }
     say_unknown(&listing.inventory);

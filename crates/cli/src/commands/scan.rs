@@ -297,7 +297,7 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
     };
     match &args.output {
         None => output::to_stdout(&text),
-        Some(path) => Ok(stockade_durable::write(path, text.as_bytes(), 0o644)?),
+        Some(path) => scanner::write_output(path, text.as_bytes()),
     }
 }
 

@@ -152,6 +152,23 @@ pub fn today() -> jiff::civil::Date {
     jiff::ZonedDateTime::now().date()
 }
 
+/// Writes a report or list where the person asked: `-` is stdout, a pipe or device is written to as it is, and a file is
+/// replaced at once.
+pub fn write_output(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::Write as _;
+    if path == Path::new("-") {
+        std::io::stdout().lock().write_all(bytes)?;
+        return Ok(());
+    }
+    let special = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    if special {
+        let failed = |e: std::io::Error| Failure::new(format!("cannot write `{}`: {e}", path.display()));
+        let mut file = std::fs::File::options().write(true).open(path).map_err(failed)?;
+        return file.write_all(bytes).map_err(failed);
+    }
+    Ok(stockade_durable::write(path, bytes, 0o644)?)
+}
+
 /// A random UUID (version 4), for documents that want a serial number.
 pub fn random_uuid() -> String {
     let mut bytes = [0u8; 16];
