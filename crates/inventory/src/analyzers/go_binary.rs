@@ -131,10 +131,11 @@ fn modules_of(text: &[u8], out: &mut Sink<'_>) {
     let text = String::from_utf8_lossy(text);
     let mut main: Option<Package> = None;
     let mut last: Option<Package> = None;
-    let mut flags = "";
+    let (mut flags, mut package_path) = ("", "");
     for line in text.lines() {
         let mut words = line.split('\t');
         match (words.next(), words.next(), words.next()) {
+            (Some("path"), Some(path), _) => package_path = path,
             (Some("mod"), Some(path), version) => main = Some(found(path, version.unwrap_or_default())),
             (Some("dep"), Some(path), version) => {
                 last.take().into_iter().for_each(|p| out.package(p));
@@ -157,7 +158,9 @@ fn modules_of(text: &[u8], out: &mut Sink<'_>) {
         }
     }
     last.into_iter().for_each(|p| out.package(p));
-    if let Some(mut package) = main {
+    // Built outside of module mode, there is no main module, only the path of the program.
+    let named = || (!package_path.is_empty() && package_path.contains('.')).then(|| found(package_path, "(devel)"));
+    if let Some(mut package) = main.or_else(named) {
         if package.version == "(devel)" {
             package.version = version_from_flags(flags).unwrap_or_default();
         }
@@ -173,7 +176,7 @@ fn found(name: &str, version: &str) -> Package {
 
 /// Projects stamp their version with `-X path/version.Version=v1.2.3`.
 fn version_from_flags(flags: &str) -> Option<String> {
-    flags.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).find_map(|word| {
+    flags.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '\\')).find_map(|word| {
         let (key, value) = word.trim_start_matches("-X").trim_start_matches('=').split_once('=')?;
         let last = key.rsplit(['.', '/']).next()?.to_lowercase();
         let number = value.strip_prefix('v').unwrap_or(value);
@@ -244,6 +247,15 @@ mod tests {
         data.extend_from_slice(modules.as_bytes());
         let facts = read(&GoBinary, "app", &build::elf(&[(".go.buildinfo", &data)]));
         assert_eq!(packages(&facts), ["stdlib 1.16.5", "x.org/a v1.0.0"]);
+    }
+
+    #[test]
+    fn programs_built_without_modules_have_their_path() {
+        let text = "path\tgithub.com/docker/cli/cmd/docker\nbuild\t-ldflags=\" -X \\\"github.com/docker/cli/cli/version.Version=28.2.2\\\"\"\n";
+        let facts = read(&GoBinary, "docker", &program("go1.24.3", text));
+        assert_eq!(packages(&facts), ["stdlib 1.24.3", "github.com/docker/cli/cmd/docker v28.2.2"]);
+        let facts = read(&GoBinary, "x", &program("go1.24.3", "path\tcommand-line-arguments\n"));
+        assert_eq!(packages(&facts), ["stdlib 1.24.3"]);
     }
 
     #[test]

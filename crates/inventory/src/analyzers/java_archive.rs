@@ -173,13 +173,17 @@ impl Manifest {
         let artifact = if file_version.is_some() {
             stem
         } else {
-            self.get("Implementation-Title").filter(|t| is_artifact(t)).or(symbolic).unwrap_or(stem)
+            self.get("Implementation-Title")
+                .filter(|t| is_artifact(t))
+                .or(symbolic.filter(|s| !s.contains('.')))
+                .unwrap_or(stem)
         };
         let group = known_group(artifact)
             .map(str::to_owned)
             .or_else(|| self.get("Implementation-Vendor-Id").filter(|g| is_artifact(g)).map(str::to_owned))
             .or_else(|| group_from(symbolic?, artifact))
-            .or_else(|| group_from(self.get("Automatic-Module-Name")?, artifact));
+            .or_else(|| group_from(self.get("Automatic-Module-Name")?, artifact))
+            .or_else(|| symbolic.filter(|s| s.contains('.') && *s != artifact && is_artifact(s)).map(str::to_owned));
         let name = group.map_or_else(|| artifact.to_owned(), |group| format!("{group}:{artifact}"));
         Some(Package::new(PackageKind::Maven, name, version))
     }
@@ -308,7 +312,7 @@ mod tests {
             (
                 "x.jar",
                 "Bundle-SymbolicName: com.google.gua\n va;singleton:=true\nBundle-Version: 31.1\n",
-                "com.google.guava 31.1",
+                "com.google.guava:x 31.1",
             ),
             ("slf4j-api-1.7.36.jar", "Bundle-SymbolicName: org.slf4j.api\n", "org.slf4j:slf4j-api 1.7.36"),
             ("foo-1.0.jar", "", "foo 1.0"),

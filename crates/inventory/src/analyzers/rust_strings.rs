@@ -1,5 +1,5 @@
 //! Rust programs without a dependency list: panic messages name the files of crates, with their versions
-//! (`…/registry/src/index.crates.io-HASH/NAME-VERSION/src/…`). Some crates are seen this way, never surely all.
+//! (`…/NAME-VERSION/src/…`). Some crates are seen this way, never surely all.
 
 use std::collections::BTreeSet;
 
@@ -57,14 +57,20 @@ impl Analyzer for RustStrings {
     }
 }
 
+/// The component before each `/src/`: builds remap the directory of the registry, but not what is below it.
 fn crates(bytes: &[u8]) -> BTreeSet<(String, String)> {
-    const MARK: &[u8] = b"/registry/src/";
+    const LONGEST: usize = 100;
     let mut found = BTreeSet::new();
-    for at in memchr::memmem::find_iter(bytes, MARK) {
-        let rest = bytes.get(at + MARK.len()..).unwrap_or_default();
-        let mut parts = rest.get(..rest.len().min(256)).unwrap_or_default().split(|b| *b == b'/');
-        let (Some(registry), Some(package)) = (parts.next(), parts.next()) else { continue };
-        let public = registry.starts_with(b"index.crates.io-") || registry.starts_with(b"github.com-");
+    for at in memchr::memmem::find_iter(bytes, b"/src/") {
+        let before = bytes.get(at.saturating_sub(LONGEST)..at).unwrap_or_default();
+        let start = before.iter().rposition(|b| matches!(b, b'/' | 0)).map_or(0, |slash| slash + 1);
+        let (above, package) = before.split_at_checked(start).unwrap_or_default();
+        // A registry of one's own has names that mean nothing elsewhere.
+        let above = above.strip_suffix(b"/").unwrap_or(above);
+        let (dir, last) =
+            above.split_at_checked(above.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default();
+        let in_registry = dir.ends_with(b"/registry/src");
+        let public = !in_registry || last.starts_with(b"/index.crates.io-") || last.starts_with(b"/github.com-");
         if !public || found.len() >= MAX_CRATES {
             continue;
         }
@@ -98,17 +104,17 @@ mod tests {
 
     #[test]
     fn crates_in_messages() {
-        let data = b"x/root/.cargo/registry/src/index.crates.io-6f17d22bba15001f/aho-corasick-1.1.3/src/lib.rsy/registry/src/github.com-1ecc6299db9ec823/h2-0.3.0-beta.2/src/a.rs\0/registry/src/private-1/secret-1.0.0/x";
+        let data = b"x/root/.cargo/registry/src/index.crates.io-6f17d22bba15001f/aho-corasick-1.1.3/src/lib.rsy/registry/src/github.com-1ecc6299db9ec823/h2-0.3.0-beta.2/src/a.rs\0/registry/src/private-1/secret-1.0.0/src/x/build/crates/tokio-1.53.1/src/x/rustc/abc/library/alloc/src/";
         let file = build::elf(&[(".rodata", data), (".comment", b"GCC\0rustc version 1.75.0\0")]);
         let facts = read(&RustStrings, "app", &file);
-        assert_eq!(packages(&facts), ["aho-corasick 1.1.3", "h2 0.3.0-beta.2"]);
-        assert!(facts.unknown[0].why.contains("2 could be seen"));
+        assert_eq!(packages(&facts), ["aho-corasick 1.1.3", "h2 0.3.0-beta.2", "tokio 1.53.1"]);
+        assert!(facts.unknown[0].why.contains("3 could be seen"));
         let other = build::elf(&[(".rodata", data), (".comment", b"GCC: 12\0")]);
         assert!(read(&RustStrings, "app", &other).is_empty());
     }
 
     proptest::proptest! {
         #[test]
-        fn any_bytes(bytes: Vec<u8>) { let _ = crates(&[b"/registry/src/index.crates.io-1/".as_slice(), &bytes].concat()); }
+        fn any_bytes(bytes: Vec<u8>) { let _ = crates(&[b"/a-1.0.0/src/".as_slice(), &bytes, b"/src/"].concat()); }
     }
 }
