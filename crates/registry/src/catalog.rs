@@ -219,4 +219,16 @@ mod tests {
         assert_eq!(next_link("nonsense"), None);
         assert_eq!(next_link("<unclosed"), None);
     }
+
+    #[test]
+    fn docker_ios_search_is_read() {
+        let text = br#"{"num_pages":1,"num_results":2,"results":[
+            {"name":"debian","description":"A Linux","star_count":5000,"is_official":true,"is_automated":false},
+            {"name":"someone/debian"}]}"#;
+        let page: HubPage = parse("h", "its search", text).unwrap();
+        let first = &page.results[0];
+        assert_eq!((first.name.as_str(), first.stars, first.official), ("debian", 5000, true));
+        assert_eq!(page.results[1], Found { name: "someone/debian".to_owned(), ..Found::default() });
+        assert!(parse::<HubPage>("h", "its search", b"<html>").err().unwrap().to_string().contains("not the JSON"));
+    }
 }

@@ -237,8 +237,7 @@ fn a_login_is_stored_only_if_it_is_right() {
 }
 
 #[test]
-fn docker_hubs_search_is_read() {
-    // The address is docker.io's own; only the reading of its answer is tested here, and the refusal of others.
+fn a_registry_without_a_catalog_cannot_be_searched() {
     let server = Server::new(|request| match request.path.as_str() {
         path if path.starts_with("/v2/_catalog") => Reply::new(404, ""),
         _ => Reply::new(200, "{}"),
