@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stockade_durable as durable;
 use stockade_sandbox::cgroup::Cgroup;
@@ -59,13 +59,18 @@ impl Engine {
 
     /// Kills the container through its monitor, and the monitor if it does not answer.
     fn end_monitor(&self, paths: &ContainerPaths, id: &str) -> Result<(), EngineError> {
-        if let Ok(mut client) = Client::connect(paths)
-            && client.ask(crate::wire::Kind::Wait, &[]).is_ok()
-            && client.signal(signals::KILL).is_ok()
-        {
-            client.wait_gone(KILL_PATIENCE);
+        let until = Instant::now() + KILL_PATIENCE;
+        // A monitor that is only just starting has no socket yet: ask again.
+        while record::monitor_alive(paths) && Instant::now() < until {
+            if let Ok(mut client) = Client::connect(paths)
+                && client.ask(crate::wire::Kind::Wait, &[]).is_ok()
+                && client.signal(signals::KILL).is_ok()
+            {
+                client.wait_gone(KILL_PATIENCE);
+            }
+            monitor::wait_dead(paths, Duration::from_millis(5));
         }
-        if !monitor::wait_dead(paths, KILL_PATIENCE) {
+        if !monitor::wait_dead(paths, Duration::ZERO) {
             monitor::kill(paths);
             if !monitor::wait_dead(paths, KILL_PATIENCE) {
                 return Err(EngineError::Refused {
@@ -164,7 +169,26 @@ impl Engine {
                 ranges::release(self.root(), first, &holder);
             }
         }
+        self.gc_names_and_leases();
         self.gc_run_dirs();
+    }
+
+    /// Names and image leases of containers that are gone: a process was killed between two steps of a removal.
+    fn gc_names_and_leases(&self) {
+        let gone =
+            |id: &str| id::is_full(id) && !paths::containers(self.root()).join(id).is_dir() && self.unclaimed(id);
+        for entry in fs::read_dir(paths::names(self.root())).into_iter().flatten().flatten() {
+            let holder = fs::read_link(entry.path()).ok().and_then(|t| t.to_str().map(str::to_owned));
+            if holder.is_some_and(|id| gone(&id)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let Ok(store) = self.store() else { return };
+        for lease in store.leases().unwrap_or_default() {
+            if gone(&lease.holder) {
+                let _ = store.release(&lease.holder);
+            }
+        }
     }
 
     fn gc_container(&self, id: &str) {

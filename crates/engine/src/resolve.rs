@@ -310,3 +310,130 @@ fn confine(request: &CreateRequest, own_state: &[&Path]) -> Result<ConfineSpec, 
 pub(crate) fn wants_user_namespace(request: &CreateRequest) -> bool {
     request.level != Level::Compat && !request.privileged && !request.userns_host
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stockade_image::config::{Empty, ImageConfig};
+    use stockade_image::{Descriptor, Digest, Manifest};
+
+    fn image(config: ContainerConfig) -> Image {
+        Image {
+            id: Digest::of(b"config"),
+            manifest_digest: Digest::of(b"manifest"),
+            config: ImageConfig { config, ..ImageConfig::default() },
+            manifest: manifest(),
+            names: Vec::new(),
+            size: 0,
+            created: None,
+        }
+    }
+
+    fn manifest() -> Manifest {
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"x","config":{},"layers":[]}}"#,
+            serde_json::to_string(&descriptor()).unwrap()
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn descriptor() -> Descriptor {
+        let text = format!(r#"{{"mediaType":"x","digest":"{}","size":1}}"#, Digest::of(b"x"));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn words(list: &[&str]) -> Vec<String> {
+        list.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    fn spec(request: &CreateRequest, config: ContainerConfig) -> Result<Spec, EngineError> {
+        resolve(request, &image(config), &"a".repeat(64), &[])
+    }
+
+    fn web() -> ContainerConfig {
+        ContainerConfig {
+            entrypoint: Some(words(&["server"])),
+            cmd: Some(words(&["--port", "80"])),
+            env: words(&["A=image", "PATH=/own"]),
+            user: "www".into(),
+            exposed_ports: [("80/tcp".to_owned(), Empty {})].into(),
+            volumes: [("/data".to_owned(), Empty {})].into(),
+            ..ContainerConfig::default()
+        }
+    }
+
+    #[test]
+    fn entrypoint_and_command_follow_dockers_table() {
+        let args = |request: CreateRequest| spec(&request, web()).unwrap().args().join(" ");
+        assert_eq!(args(CreateRequest::default()), "server --port 80");
+        assert_eq!(args(CreateRequest { command: words(&["-v"]), ..Default::default() }), "server -v");
+        assert_eq!(
+            args(CreateRequest { entrypoint: Some("sh".into()), command: words(&["-c", "x"]), ..Default::default() }),
+            "sh -c x"
+        );
+        assert_eq!(args(CreateRequest { entrypoint: Some("sh".into()), ..Default::default() }), "sh");
+        let cleared = CreateRequest { entrypoint: Some(String::new()), ..Default::default() };
+        assert!(spec(&cleared, web()).unwrap_err().is_usage());
+        assert!(spec(&CreateRequest::default(), ContainerConfig::default()).unwrap_err().is_usage());
+    }
+
+    #[test]
+    fn variables_replace_earlier_ones_in_place() {
+        let request = CreateRequest { env: words(&["A=mine", "B=2"]), tty: true, ..Default::default() };
+        assert_eq!(spec(&request, web()).unwrap().env, ["PATH=/own", "TERM=xterm", "A=mine", "B=2"]);
+    }
+
+    #[test]
+    fn image_volumes_are_anonymous_unless_mounted() {
+        let made = spec(&CreateRequest::default(), web()).unwrap();
+        assert!(matches!(made.host.mounts.as_slice(), [m] if m.anonymous && m.target == "/data"));
+        let own = MountSpec {
+            source: "named".into(),
+            target: "/data/".into(),
+            kind: MountType::Volume,
+            ..MountSpec::default()
+        };
+        let request = CreateRequest { mounts: vec![own.clone()], ..Default::default() };
+        let made = spec(&request, web()).unwrap();
+        assert!(matches!(made.host.mounts.as_slice(), [m] if !m.anonymous && m.source == "named"));
+        let twice = CreateRequest { mounts: vec![own.clone(), own], ..Default::default() };
+        assert!(spec(&twice, web()).unwrap_err().is_usage());
+    }
+
+    #[test]
+    fn strict_has_no_network_unless_something_is_published() {
+        let limits = crate::spec::LimitSpec { memory_bytes: Some(64 << 20), pids: Some(9), ..Default::default() };
+        let strict = CreateRequest { level: Level::Strict, limits, ..Default::default() };
+        let made = spec(&strict, web()).unwrap();
+        assert_eq!(made.host.network, NetMode::None);
+        assert!(made.confine.read_only && made.confine.no_new_privileges);
+        let published = CreateRequest { publish: vec!["80:80".parse().unwrap()], ..strict.clone() };
+        assert_eq!(spec(&published, web()).unwrap().host.network, NetMode::Bridge);
+        let unlimited = CreateRequest { limits: Default::default(), ..strict };
+        let error = spec(&unlimited, web()).unwrap_err().to_string();
+        assert!(error.contains("--memory") && error.contains("--pids-limit"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_usage_errors() {
+        let port = || vec!["80:80".parse().unwrap()];
+        for request in [
+            CreateRequest { network: Some(NetMode::None), publish: port(), ..Default::default() },
+            CreateRequest { workdir: Some("relative".into()), ..Default::default() },
+            CreateRequest { stop_signal: Some("NOPE".into()), ..Default::default() },
+            CreateRequest { expose: words(&["0"]), ..Default::default() },
+            CreateRequest { cap_add: words(&["NO_SUCH"]), ..Default::default() },
+            CreateRequest { oom_score_adj: Some(2000), ..Default::default() },
+            CreateRequest { no_health: true, health: Some(Healthcheck::default()), ..Default::default() },
+        ] {
+            assert!(spec(&request, web()).unwrap_err().is_usage(), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_cleaned_as_text() {
+        for (from, to) in [("/a//b/", "/a/b"), ("/a/../../b", "/b"), ("/", "/"), ("a/./b", "/a/b")] {
+            assert_eq!(clean(from), to);
+        }
+    }
+}

@@ -149,7 +149,22 @@ impl World {
     /// Waits until nothing is left: a monitor tells its client of the end before it is gone itself.
     #[track_caller]
     pub fn leaves_nothing(&self) {
-        eventually("nothing is left", || self.traces().is_empty());
+        self.leaves_nothing_after(|| {});
+    }
+
+    /// As `leaves_nothing`, sweeping before each look.
+    #[track_caller]
+    pub fn leaves_nothing_after(&self, sweep: impl Fn()) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            sweep();
+            let left = self.traces();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "still there: {left:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Everything of this world, and of the machine, that a container could leave behind.
@@ -218,10 +233,14 @@ pub fn machine_traces(ids: &[String]) -> BTreeSet<String> {
     traces
 }
 
+/// How long tests wait for what must come. Not a measurement: it only keeps a broken test from hanging, and a loaded
+/// machine with two cores takes seconds for what takes milliseconds otherwise.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits until `done` holds. Not a measurement: the limit only keeps a broken test from hanging.
 #[track_caller]
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < until, "still waiting: {what}");
         std::thread::sleep(Duration::from_millis(20));
