@@ -132,9 +132,9 @@ impl StageRun<'_> {
         let tree = Tree::plain(into.clone());
         let Some(root) = tree.root()? else { return Ok(()) };
         let entries = walk(&tree, root, b"", None)?;
-        let owner = job.options.chown.as_ref().and(job.rules.owner);
-        writer.set_rules(Rules { owner, mode: job.rules.mode.clone(), faithful: true, replace: true, devices: false });
+        // As with docker, owners and modes inside are the archive's; the flags count for a new destination only.
         let target = writer.directory(job.destination.as_bytes())?;
+        writer.set_rules(Rules { owner: None, mode: None, faithful: true, replace: true, devices: false });
         for entry in entries.iter().filter(|e| !e.path.is_empty()) {
             if entry.kind == FileType::Directory && !listed.contains(&entry.path) {
                 let path = [target.join(&b'/'), entry.path.clone()].join(&b'/');

@@ -402,11 +402,12 @@ pub(crate) fn file_target(writer: &mut Place, job: &CopyJob, name: &[u8]) -> Res
         parts.push(name.to_vec());
         return Ok(parts);
     }
-    let mut parts = split(job.destination.as_bytes());
-    let last = parts.pop().unwrap_or_default();
-    let mut target = writer.directory(&parts.join(&b'/'))?;
-    target.push(last);
-    Ok(target)
+    // A link at the destination is followed, in root: the file that it names is replaced.
+    let parts = writer.resolve(job.destination.as_bytes())?.parts;
+    if let Some((_, parent)) = parts.split_last() {
+        writer.directory(&parent.join(&b'/'))?;
+    }
+    Ok(parts)
 }
 
 /// The path of a source: parts without `.` and `..`, which cannot lead out.

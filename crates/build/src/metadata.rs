@@ -279,15 +279,32 @@ impl StageRun<'_> {
             }
             None => {}
         }
+        let owner = match self.workdir_owner(word.span) {
+            Ok(owner) => owner,
+            Err(e) => {
+                self.end(step, &Finish::Failed(e.to_string()));
+                return Err(e);
+            }
+        };
         let mut key = Key::new("WORKDIR");
-        key.field("files", self.state.files_key()).field("path", &path);
+        key.field("files", self.state.files_key()).field("path", &path).field("owner", format!("{owner:?}"));
         self.build.key_common(&mut key);
         let layer = LayerStep { key: key.finish(), title: created_by.clone(), created_by, exclusive: false };
         let lower = self.state.lower();
         self.layer_step(step, &layer, &mut |run, place| {
-            let mut writer = Place::new(place.upper, &lower, Rules::default());
+            let mut writer = Place::new(place.upper, &lower, Rules { owner, ..Rules::default() });
             writer.directory(path.as_bytes()).and_then(|_| writer.finish()).map_err(|e| run.blame(e, word.span))
         })
+    }
+
+    /// New working directories belong to the stage's user.
+    fn workdir_owner(&self, span: Span) -> Result<Option<(u32, u32)>, BuildError> {
+        let user = &self.state.image.config.user;
+        if user.is_empty() {
+            return Ok(None);
+        }
+        let owner = crate::owner::resolve_owner(&self.state.tree(), user)?;
+        owner.map(Some).map_err(|words| self.fault("user", span, words))
     }
 
     /// Gives a refusal of the file writer its place in the Dockerfile.

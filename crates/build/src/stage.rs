@@ -73,6 +73,7 @@ pub(crate) fn run(build: &Build<'_>, index: usize) -> Result<State, BuildError> 
     let total = 1 + rest.iter().filter(|i| makes_step(&i.kind)).count();
     let mut run = StageRun { build, index, state: State::scratch(), origin, done: 0, total };
     run.base(first)?;
+    run.state.ensure_path();
     let triggers = std::mem::take(&mut run.state.config().on_build);
     run.triggers(&triggers)?;
     run.instructions(rest)?;

@@ -48,6 +48,13 @@ impl State {
         State { layers: Vec::new(), dirs: Vec::new(), image, args: Vec::new(), cmd_given: false }
     }
 
+    /// Gives an image without a search path docker's: in front, and only if it has none.
+    pub(crate) fn ensure_path(&mut self) {
+        if env_get(&self.image.config.env, "PATH").is_none() {
+            self.image.config.env.insert(0, DEFAULT_PATH.to_owned());
+        }
+    }
+
     pub(crate) fn config(&mut self) -> &mut ContainerConfig {
         &mut self.image.config
     }

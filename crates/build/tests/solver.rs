@@ -1,7 +1,5 @@
 //! Planning and caching with the real store and steps that are played by a function.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
