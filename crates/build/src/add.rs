@@ -1,7 +1,7 @@
 //! `ADD`: like `COPY`, and archives are unpacked and URLs downloaded.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 use stockade_dockerfile::ast::{Add, Instruction, Source};
@@ -9,7 +9,7 @@ use stockade_dockerfile::{Diagnostic, Span};
 use stockade_image::Digest;
 
 use crate::archive;
-use crate::copy::{CopyJob, Item, Options, title};
+use crate::copy::{CopyJob, Fetched, Item, Options, Remote, file_target, title};
 use crate::error::BuildError;
 use crate::events::StepId;
 use crate::fetch;
@@ -54,8 +54,9 @@ impl StageRun<'_> {
                         return Err(self.git(word.span, &text));
                     }
                     if fetch::is_url(&text) {
-                        let item = self.download(step, &text, word.span, checksum, staging, items.len())?;
-                        items.push(self.unpack_download(item, add.unpack == Some(true))?);
+                        let file = staging.join(items.len().to_string());
+                        let unpack = add.unpack == Some(true);
+                        items.push(self.remote(step, text, word.span, checksum, file, unpack)?);
                         continue;
                     }
                     if add.checksum.is_some() {
@@ -81,38 +82,67 @@ impl StageRun<'_> {
         )
     }
 
-    fn download(
+    /// A remote source. With a checksum its content is known, so it is downloaded only when the layer is not cached.
+    fn remote(
         &self,
         step: StepId,
-        url: &str,
+        url: String,
         span: Span,
         checksum: Option<Digest>,
-        staging: &Path,
-        number: usize,
+        file: PathBuf,
+        unpack: bool,
     ) -> Result<Item, BuildError> {
-        self.build.events.status(step, &format!("downloading {url}"));
-        let file = staging.join(number.to_string());
-        let cancel = &self.build.cancel;
-        let got = fetch::download(url, &file, &|| cancel.is_thrown())?;
-        if let Some(expected) = checksum.filter(|c| *c != got.digest) {
-            let message = format!("the download has the digest {}, not the promised {expected}", got.digest);
-            return Err(self.fault("checksum-mismatch", span, message));
-        }
-        let name = fetch::file_name(url).map(str::to_owned);
-        Ok(Item::Download { name, file, digest: got.digest.to_string(), modified: got.modified, span })
+        let name = fetch::file_name(&url).map(str::to_owned);
+        let (digest, fetched) = match checksum {
+            Some(digest) => (digest, None),
+            None => {
+                let got = self.download(step, &url, &file)?;
+                (got.digest, Some(Fetched { modified: got.modified }))
+            }
+        };
+        Ok(Item::Download(Box::new(Remote { url, name, file, digest, fetched, unpack, span })))
     }
 
-    /// With `--unpack`, a downloaded archive is one to unpack.
-    fn unpack_download(&self, item: Item, unpack: bool) -> Result<Item, BuildError> {
-        match item {
-            Item::Download { file, digest, span, .. } if unpack && archive::open(&file)?.is_some() => {
-                let Some(node) = Tree::plain(file).root()? else { return Err(BuildError::Cancelled) };
-                let mut entry = Entry::of(Vec::new(), node)?;
-                entry.digest = digest.parse::<Digest>().ok().and_then(|d| digest_bytes(&d));
-                Ok(Item::Archive { entry: Box::new(entry), span })
+    fn download(&self, step: StepId, url: &str, file: &Path) -> Result<fetch::Download, BuildError> {
+        self.build.events.status(step, &format!("downloading {url}"));
+        let cancel = &self.build.cancel;
+        fetch::download(url, file, &|| cancel.is_thrown())
+    }
+
+    /// Puts a remote file at the destination, downloading it first if that was not done.
+    pub(crate) fn put_remote(
+        &self,
+        writer: &mut Place,
+        job: &CopyJob,
+        remote: &Remote,
+        scratch: &Path,
+        step: StepId,
+    ) -> Result<(), PlaceError> {
+        let fetched = match remote.fetched {
+            Some(fetched) => fetched,
+            None => {
+                let got = self.download(step, &remote.url, &remote.file)?;
+                if got.digest != remote.digest {
+                    let message =
+                        format!("the download has the digest {}, not the promised {}", got.digest, remote.digest);
+                    return Err(PlaceError::Refused(message));
+                }
+                Fetched { modified: got.modified }
             }
-            other => Ok(other),
+        };
+        let Some(node) = Tree::plain(remote.file.clone()).root()? else { return Ok(()) };
+        let mut entry = Entry::of(Vec::new(), node)?;
+        if remote.unpack && archive::open(&remote.file)?.is_some() {
+            return self.put_archive(writer, job, &entry, scratch);
         }
+        let name = remote.name.as_deref().unwrap_or_default();
+        if name.is_empty() && job.to_directory {
+            return Err(PlaceError::Refused("the URL has no file name, so the destination must be a file".to_owned()));
+        }
+        let parts = file_target(writer, job, name.as_bytes())?;
+        entry.mode = 0o600;
+        entry.mtime = (fetched.modified.unwrap_or_else(|| self.build.now_seconds()), 0);
+        writer.put(&entry, &parts, false)
     }
 
     /// Unpacks an archive, then puts its tree over the image's: links and files of the image are replaced by what the
@@ -153,15 +183,6 @@ impl StageRun<'_> {
         fs::remove_dir_all(&into).map_err(BuildError::io("remove", &into))?;
         Ok(())
     }
-}
-
-fn digest_bytes(digest: &Digest) -> Option<[u8; 32]> {
-    let hex = digest.hex();
-    let mut out = [0u8; 32];
-    for (byte, pair) in out.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(out)
 }
 
 /// Single files that are archives are to be unpacked.

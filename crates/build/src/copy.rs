@@ -7,6 +7,7 @@ use stockade_dockerfile::ast::{Copy, Instruction, Source, Word};
 use stockade_dockerfile::expand::Expander;
 use stockade_dockerfile::ignore::{Glob, IgnoreFile};
 use stockade_dockerfile::{Diagnostic, Span, nearest};
+use stockade_image::Digest;
 
 use crate::cache::Key;
 use crate::error::BuildError;
@@ -14,7 +15,7 @@ use crate::events::StepId;
 use crate::merged::{Parts, Tree, join, split};
 use crate::owner::{ModeChange, resolve_owner};
 use crate::place::{Place, PlaceError, Rules};
-use crate::stage::{Files, LayerStep, StageRun};
+use crate::stage::{Files, LayerStep, StageRun, Workplace};
 use crate::state::absolute;
 use crate::walk::{Entry, hash, walk};
 
@@ -31,8 +32,8 @@ pub(crate) enum Item {
     },
     /// Content from the Dockerfile.
     Data { name: String, data: Vec<u8>, span: Span },
-    /// A downloaded file.
-    Download { name: Option<String>, file: PathBuf, digest: String, modified: Option<i64>, span: Span },
+    /// A file from the network.
+    Download(Box<Remote>),
     /// An archive of the context that is unpacked.
     Archive { entry: Box<Entry>, span: Span },
 }
@@ -40,12 +41,33 @@ pub(crate) enum Item {
 impl Item {
     fn span(&self) -> Span {
         match self {
-            Item::Tree { span, .. }
-            | Item::Data { span, .. }
-            | Item::Download { span, .. }
-            | Item::Archive { span, .. } => *span,
+            Item::Tree { span, .. } | Item::Data { span, .. } | Item::Archive { span, .. } => *span,
+            Item::Download(remote) => remote.span,
         }
     }
+}
+
+/// A file that `ADD` takes from the network.
+pub(crate) struct Remote {
+    pub(crate) url: String,
+    /// The last part of the URL's path.
+    pub(crate) name: Option<String>,
+    /// Where it is, or will be.
+    pub(crate) file: PathBuf,
+    /// What it is: known from `--checksum` before it is there, else from the download.
+    pub(crate) digest: Digest,
+    /// Present when it was downloaded already.
+    pub(crate) fetched: Option<Fetched>,
+    /// Unpack it if it is an archive.
+    pub(crate) unpack: bool,
+    pub(crate) span: Span,
+}
+
+/// What a download told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fetched {
+    /// `Last-Modified`, in seconds since 1970.
+    pub(crate) modified: Option<i64>,
 }
 
 /// The flags that `COPY` and `ADD` share, expanded.
@@ -220,7 +242,7 @@ impl StageRun<'_> {
             let mut writer = Place::new(place.upper, &job.lower, job.rules.clone());
             for item in &job.items {
                 run.build.cancel.check()?;
-                run.put_item(&mut writer, &job, item, place.scratch).map_err(|e| run.blame(e, item.span()))?;
+                run.put_item(&mut writer, &job, item, place).map_err(|e| run.blame(e, item.span()))?;
             }
             if job.items.is_empty() && job.to_directory {
                 writer.directory(job.destination.as_bytes()).map_err(|e| run.blame(e, destination.span))?;
@@ -286,7 +308,7 @@ impl StageRun<'_> {
         writer: &mut Place,
         job: &CopyJob,
         item: &Item,
-        scratch: &std::path::Path,
+        place: &Workplace<'_>,
     ) -> Result<(), PlaceError> {
         match item {
             Item::Tree { entries, path, pivot, .. } => put_tree(writer, job, entries, path, *pivot),
@@ -294,22 +316,8 @@ impl StageRun<'_> {
                 let parts = file_target(writer, job, name.as_bytes())?;
                 writer.put_bytes(data, &parts, 0o644, self.build.now_seconds())
             }
-            Item::Download { name, file, modified, .. } => {
-                let name = name.as_deref().unwrap_or_default();
-                if name.is_empty() && job.to_directory {
-                    return Err(PlaceError::Refused(
-                        "the URL has no file name, so the destination must be a file".to_owned(),
-                    ));
-                }
-                let parts = file_target(writer, job, name.as_bytes())?;
-                let resolved = Tree::plain(file.clone());
-                let Some(node) = resolved.root()? else { return Ok(()) };
-                let mut entry = Entry::of(Vec::new(), node)?;
-                entry.mode = 0o600;
-                entry.mtime = (modified.unwrap_or_else(|| self.build.now_seconds()), 0);
-                writer.put(&entry, &parts, false)
-            }
-            Item::Archive { entry, .. } => self.put_archive(writer, job, entry, scratch),
+            Item::Download(remote) => self.put_remote(writer, job, remote, place.scratch, place.step),
+            Item::Archive { entry, .. } => self.put_archive(writer, job, entry, place.scratch),
         }
     }
 }
@@ -348,9 +356,12 @@ fn describe(item: &Item, job: &CopyJob, key: &mut Key) {
         Item::Data { name, data, .. } => {
             key.field("item", "data").field("name", name).field("content", data);
         }
-        Item::Download { name, digest, modified, .. } => {
-            key.field("item", "download").field("name", name.as_deref().unwrap_or_default());
-            key.field("content", digest).field("modified", format!("{modified:?}"));
+        Item::Download(remote) => {
+            key.field("item", "download").field("name", remote.name.as_deref().unwrap_or_default());
+            key.field("content", remote.digest.to_string());
+            key.field("unpack", if remote.unpack { "yes" } else { "no" });
+            // With a checksum the time is not known before the download, and the content is what was asked for.
+            key.field("modified", format!("{:?}", remote.fetched.and_then(|f| f.modified)));
         }
         Item::Archive { entry, .. } => {
             key.field("item", "archive");

@@ -1,4 +1,5 @@
 //! Planning and caching with the real store and steps that are played by a function.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 use std::fs;

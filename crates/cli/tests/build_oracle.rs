@@ -2,6 +2,7 @@
 //!
 //! Needs `dockerd` (package docker.io), which gets its own directories, no bridge and no firewall rules. The cases are
 //! in `build_oracle/cases.txt`. Times are not compared: docker's differ from build to build.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod build_common;
 

@@ -1,4 +1,5 @@
 //! The expansion engine against tables. Cases follow the Dockerfile reference and the shell rules it cites.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use stockade_dockerfile::expand::{Expander, MAX_RESULT_BYTES};
 

@@ -1,4 +1,5 @@
 //! What a person sees: whole messages, as snapshots.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use stockade_dockerfile::parse;
 

@@ -1,4 +1,5 @@
 //! The parser against tables: what instructions become, and exactly where they stand.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use stockade_dockerfile::ast::{CommandLine, Healthcheck, Kind, Source};
 use stockade_dockerfile::mount::{MountType, Sharing};
