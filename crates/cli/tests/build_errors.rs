@@ -1,5 +1,4 @@
 //! What goes wrong in builds, and how it is told.
-#![allow(clippy::unwrap_used)] // a test may panic
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod build_common;

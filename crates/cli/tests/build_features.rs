@@ -1,5 +1,4 @@
 //! Dockerfile features with the real binary, kernel and store.
-#![allow(clippy::unwrap_used)] // a test may panic
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod build_common;
@@ -255,7 +254,11 @@ fn add_unpacks_archives_and_keeps_other_files() {
     assert_eq!(read(out.join("three/lib/new.so")), "so");
     assert_eq!(read(out.join("four/text.tar")), "no archive at all");
     assert!(out.join("five/a.tar").exists());
-    assert_eq!(attributes(out.join("six/plain")), (5, 6, 0o644), "what an archive holds keeps its owner, as with docker");
+    assert_eq!(
+        attributes(out.join("six/plain")),
+        (5, 6, 0o644),
+        "what an archive holds keeps its owner, as with docker"
+    );
 }
 
 #[test]
