@@ -10,8 +10,10 @@
 
 pub mod archive;
 pub mod config;
+pub mod diff;
 pub mod digest;
 pub mod error;
+pub mod files;
 pub mod layer;
 pub mod reference;
 pub mod store;
@@ -24,6 +26,6 @@ pub use error::{ImageError, Result};
 pub use layer::{LayerReader, Limits, UnpackOptions, UnpackReport};
 pub use reference::Reference;
 pub use store::{
-    BlobInfo, CacheEntry, Damage, HistoryEntry, Image, Layer, LayerOptions, LayerSource, Lease, Partial, Pruned,
-    Removed, Staging, Store,
+    BlobInfo, CacheEntry, Checked, Damage, Depth, HistoryEntry, Image, ImageUsage, Layer, LayerOptions, LayerSource,
+    Lease, Partial, Pruned, Removed, Repair, Staging, Store, StoreUsage, TreeNode,
 };

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use stockade_engine::Engine;
+
 use crate::Outcome;
 use crate::container::{engine, filter};
 use crate::context::Context;
@@ -128,16 +130,26 @@ pub(super) fn confirm(force: bool, what: &str) -> Result<(), Failure> {
 }
 
 fn prune(args: &Prune, context: &Context) -> Outcome {
-    let filters = filter::parse(&args.filter, &["until", "label"])?;
+    confirm(args.force, "This removes all containers that do not run")?;
+    context.need_root("removing containers")?;
+    let (removed, bytes) = prune_stopped(&engine(context)?, &args.filter)?;
+    let mut text = String::new();
+    if !removed.is_empty() {
+        text = format!("Deleted Containers:\n{}\n\n", removed.join("\n"));
+    }
+    output::to_stdout(&format!("{text}Total reclaimed space: {}\n", human::size(bytes)))?;
+    Ok(Exit::DONE)
+}
+
+/// Removes containers that do not run and fit the filters; their ids, and the bytes that became free.
+pub(super) fn prune_stopped(engine: &Engine, filters: &[String]) -> Result<(Vec<String>, u64), Failure> {
+    let filters = filter::parse(filters, &["until", "label"])?;
     let until = filters
         .iter()
         .find(|f| f.key == "until")
         .map(|f| human::parse_time(&f.value))
         .transpose()
         .map_err(Failure::usage)?;
-    confirm(args.force, "This removes all containers that do not run")?;
-    context.need_root("removing containers")?;
-    let engine = engine(context)?;
     let mut removed = Vec::new();
     let mut bytes = 0;
     for record in engine.list()?.0 {
@@ -157,10 +169,5 @@ fn prune(args: &Prune, context: &Context) -> Outcome {
             removed.push(record.spec.id);
         }
     }
-    let mut text = String::new();
-    if !removed.is_empty() {
-        text = format!("Deleted Containers:\n{}\n\n", removed.join("\n"));
-    }
-    output::to_stdout(&format!("{text}Total reclaimed space: {}\n", human::size(bytes)))?;
-    Ok(Exit::DONE)
+    Ok((removed, bytes))
 }

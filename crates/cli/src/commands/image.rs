@@ -1,7 +1,12 @@
 //! `stockade image`: the image verbs by their long names, and prune.
 
 use super::images::{ImageFilters, failure, find, open};
-use super::{build, history, images, import, inspect, load, pull, push, rmi, save, tag};
+mod diff;
+mod tree;
+
+use stockade_image::Pruned;
+
+use super::{build, history, images, import, inspect, load, pull, push, rmi, save, system, tag};
 use crate::Outcome;
 use crate::context::Context;
 use crate::failure::Exit;
@@ -19,6 +24,8 @@ pub struct Args {
 enum Verb {
     /// Build an image from a Dockerfile
     Build(build::Args),
+    /// Show what is different between two images: packages, configuration, files
+    Diff(diff::Args),
     /// Show what made each layer of an image
     History(history::Args),
     /// Make an image from a tar of a root file system
@@ -43,6 +50,10 @@ enum Verb {
     Save(save::Args),
     /// Give an image another name
     Tag(tag::Args),
+    /// Show which images stand on which layers
+    Tree(tree::Args),
+    /// Verify the store, and mend it: `stockade system check`
+    Verify(system::CheckArgs),
 }
 
 /// Arguments of `stockade image inspect`.
@@ -74,6 +85,7 @@ struct Prune {
 pub fn run(args: Args, context: &Context) -> Outcome {
     match args.verb {
         Verb::Build(args) => build::run(args, context),
+        Verb::Diff(args) => diff::run(&args, context),
         Verb::History(args) => history::run(args, context),
         Verb::Import(args) => import::run(args, context),
         Verb::Inspect(args) => show(&args, context),
@@ -85,6 +97,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         Verb::Rm(args) => rmi::run(args, context),
         Verb::Save(args) => save::run(args, context),
         Verb::Tag(args) => tag::run(args, context),
+        Verb::Tree(args) => tree::run(&args, context),
+        Verb::Verify(args) => system::run_check(args, context),
     }
 }
 
@@ -108,6 +122,12 @@ fn show(args: &Inspect, context: &Context) -> Outcome {
     Ok(exit)
 }
 
+/// What a prune removed, in docker's words.
+pub(super) fn lines(pruned: &Pruned) -> Vec<String> {
+    let untagged = pruned.untagged.iter().map(|name| format!("untagged: {name}"));
+    untagged.chain(pruned.deleted.iter().map(|digest| format!("deleted: {digest}"))).collect()
+}
+
 fn prune(args: &Prune, context: &Context) -> Outcome {
     let store = open(context)?;
     let filters = ImageFilters::new(&args.filter, &store)?;
@@ -115,9 +135,8 @@ fn prune(args: &Prune, context: &Context) -> Outcome {
     super::container::confirm(args.force, &format!("This removes {what}"))?;
     let pruned =
         store.prune_where(|image| (args.all || image.names.is_empty()) && filters.fit(image)).map_err(failure)?;
-    let untagged = pruned.untagged.iter().map(|name| format!("untagged: {name}\n"));
-    let lines: String = untagged.chain(pruned.deleted.iter().map(|digest| format!("deleted: {digest}\n"))).collect();
-    let head = if lines.is_empty() { String::new() } else { format!("Deleted Images:\n{lines}\n") };
+    let lines = lines(&pruned);
+    let head = if lines.is_empty() { String::new() } else { format!("Deleted Images:\n{}\n\n", lines.join("\n")) };
     output::to_stdout(&format!("{head}Total reclaimed space: {}\n", human::size(pruned.bytes)))?;
     Ok(Exit::DONE)
 }

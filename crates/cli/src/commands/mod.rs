@@ -58,6 +58,8 @@ commands! {
     Images = images,
     /// Make an image from a tar of a root file system
     Import = import,
+    /// Describe this host and what Stockade keeps on it
+    Info = info,
     /// Show everything about containers, images and volumes
     Inspect = inspect,
     /// Send a signal to containers
@@ -102,6 +104,8 @@ commands! {
     Stats = stats,
     /// Stop containers
     Stop = stop,
+    /// Check, weigh, clean and describe all that Stockade keeps
+    System = system,
     /// Give an image another name
     Tag = tag,
     /// Show the processes of a container

@@ -8,6 +8,7 @@ mod ingest;
 mod pack;
 mod reader;
 mod remove;
+mod same;
 mod sink;
 mod unpack;
 mod whiteout;
@@ -18,6 +19,7 @@ pub(crate) use ingest::{Ingested, Keep, ingest};
 pub use pack::{PackOptions, PackReport, PlainTarget, Target, pack};
 pub use reader::{Compression, LayerReader};
 pub(crate) use remove::remove_tree;
+pub(crate) use same::differences;
 pub(crate) use sink::{HashingReader, HashingWriter, LayerSink};
 pub use unpack::unpack;
 pub(crate) use unpack::unpack_tar;
@@ -132,4 +134,12 @@ pub(crate) const WHITEOUT_OPAQUE: &[u8] = b".wh..wh..opq";
 /// attributes, security labels of this machine and access control lists (docker drops them too) do not.
 pub(crate) fn xattr_belongs(name: &[u8]) -> bool {
     name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+/// Whether a directory of an unpacked layer hides what lies below it in other layers.
+pub(crate) fn is_opaque(dir: &std::path::Path) -> bool {
+    ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| {
+        let mut value = [0u8; 1];
+        matches!(rustix::fs::lgetxattr(dir, *name, &mut value[..]), Ok(1)) && value == *b"y"
+    })
 }

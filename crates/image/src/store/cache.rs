@@ -135,7 +135,7 @@ impl Store {
         meta.map_or_else(|| self.blob_size(digest).unwrap_or(0), |m| m.bytes + m.blob.size)
     }
 
-    fn cache_files(&self) -> Result<Vec<PathBuf>> {
+    pub(super) fn cache_files(&self) -> Result<Vec<PathBuf>> {
         let dir = self.root().join("cache");
         let entries = fs::read_dir(&dir).map_err(ImageError::on("read", &dir))?;
         let names = entries.flatten().filter(|e| e.file_name().len() == 64);
@@ -151,6 +151,11 @@ fn read_head(path: &Path) -> Option<Head> {
     let mut line = Vec::new();
     BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
     serde_json::from_slice(&line).ok()
+}
+
+/// Whether an entry's value has the digest that its head names.
+pub(super) fn is_whole(path: &Path) -> bool {
+    read_entry(path).is_some()
 }
 
 fn read_entry(path: &Path) -> Option<(Head, Vec<u8>)> {

@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// An empty `fs` directory in `staging`, with the mode of a root that no entry describes.
-    fn make_layer_root(&self, staging: &Staging) -> Result<File> {
+    pub(super) fn make_layer_root(&self, staging: &Staging) -> Result<File> {
         use std::os::unix::fs::PermissionsExt;
         let path = staging.path().join("fs");
         fs::create_dir(&path)
@@ -200,7 +200,7 @@ impl Store {
             .map_err(ImageError::on("create", &path))
     }
 
-    fn unpack_options(&self) -> UnpackOptions {
+    pub(super) fn unpack_options(&self) -> UnpackOptions {
         let root = rustix::process::geteuid().is_root();
         UnpackOptions {
             whiteouts: if root { Whiteouts::Overlay } else { Whiteouts::OverlayUser },

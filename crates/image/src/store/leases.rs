@@ -23,11 +23,11 @@ pub struct Lease {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct LeaseFile {
-    image: Digest,
-    manifest: Digest,
-    /// Diff ids and blobs of the image.
-    content: Vec<Digest>,
+pub(super) struct LeaseFile {
+    pub image: Digest,
+    pub manifest: Digest,
+    /// Diff ids of the image's layers, then their blobs in the same order.
+    pub content: Vec<Digest>,
 }
 
 impl Store {
@@ -84,6 +84,12 @@ impl Store {
 
     /// A lease that cannot be read (cut by a crash) keeps nothing.
     fn lease_files(&self) -> Result<Vec<(String, LeaseFile)>> {
+        let entries = self.lease_entries()?.into_iter();
+        Ok(entries.filter_map(|(holder, _, file)| file.map(|f| (holder, f))).collect())
+    }
+
+    /// Holder, place and content of every lease, sorted by holder; no content for one that cannot be read.
+    pub(super) fn lease_entries(&self) -> Result<Vec<(String, PathBuf, Option<LeaseFile>)>> {
         let dir = self.root().join("leases");
         let mut found = Vec::new();
         for entry in fs::read_dir(&dir).map_err(ImageError::on("read", &dir))?.flatten() {
@@ -91,10 +97,13 @@ impl Store {
             if holder.starts_with('.') {
                 continue;
             }
-            let parsed = fs::read(entry.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            if let Some(file) = parsed {
-                found.push((holder, file));
-            }
+            let parsed = match fs::read(entry.path()) {
+                Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+                // Released meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(_) => None,
+            };
+            found.push((holder, entry.path(), parsed));
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)

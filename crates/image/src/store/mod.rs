@@ -28,6 +28,7 @@ use stockade_durable::create_private_dir;
 
 mod blobs;
 mod cache;
+mod check;
 mod collect;
 mod history;
 mod images;
@@ -38,10 +39,11 @@ mod locks;
 mod pulled;
 mod reserve;
 mod session;
-mod verify;
+mod usage;
 
 pub use blobs::{BlobInfo, MAX_DOCUMENT_BYTES};
 pub use cache::CacheEntry;
+pub use check::{Checked, Damage, Depth, Repair};
 pub use collect::{Pruned, Removed};
 pub use history::HistoryEntry;
 pub use images::{Image, host_architecture};
@@ -51,7 +53,7 @@ pub use layers::{Layer, LayerOptions, LayerSource};
 pub use leases::Lease;
 pub use pulled::Partial;
 pub use session::Staging;
-pub use verify::Damage;
+pub use usage::{ImageUsage, StoreUsage, TreeNode};
 
 use crate::digest::Digest;
 use crate::error::Result;

@@ -1,0 +1,3 @@
+//! `stockade info`: docker's short name of `system info`.
+
+pub use super::system::info::{Args, run};
