@@ -124,7 +124,8 @@ fn same_content(a: &Path, b: &Path) -> Result<bool> {
     let (left, right) = (open(a)?, open(b)?);
     let mut chunks = (Vec::with_capacity(CHUNK_BYTES), Vec::with_capacity(CHUNK_BYTES));
     loop {
-        (chunks.0.clear(), chunks.1.clear());
+        chunks.0.clear();
+        chunks.1.clear();
         (&left).take(CHUNK_BYTES as u64).read_to_end(&mut chunks.0).map_err(ImageError::on("read", a))?;
         (&right).take(CHUNK_BYTES as u64).read_to_end(&mut chunks.1).map_err(ImageError::on("read", b))?;
         if chunks.0 != chunks.1 {

@@ -147,7 +147,8 @@ fn same_content(a: OwnedFd, b: OwnedFd) -> io::Result<bool> {
     let (a, b) = (File::from(a), File::from(b));
     let (mut left, mut right) = (Vec::with_capacity(CHUNK_BYTES), Vec::with_capacity(CHUNK_BYTES));
     loop {
-        (left.clear(), right.clear());
+        left.clear();
+        right.clear();
         (&a).take(CHUNK_BYTES as u64).read_to_end(&mut left)?;
         (&b).take(CHUNK_BYTES as u64).read_to_end(&mut right)?;
         if left != right {
