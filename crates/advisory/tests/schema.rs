@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
-use stockade_advisory::report::{LayerOrigin, Target, assemble};
+use stockade_advisory::report::{Drift, LayerOrigin, Target, assemble};
 use stockade_advisory::{Database, MatchOptions};
-use stockade_inventory::{Inventory, OsInfo, Package, PackageKind, SourcePackage};
+use stockade_inventory::{ImageFacts, Inventory, OsInfo, Package, PackageKind, Secret, SourcePackage, check_image};
 
 /// Checks the keywords that our schemas use. Output: what does not fit, each with its place.
 fn check(schema: &Value, root: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
@@ -70,13 +70,24 @@ fn a_report_with_everything_in_it_fits_the_schema() {
         Package::new(PackageKind::Maven, "a:b", "1"),
     ];
     let os = OsInfo { id: "debian".into(), version_id: "11".into(), ..OsInfo::default() };
-    let inventory = Inventory { os: Some(os), packages, ..Inventory::default() };
+    let secret = Secret {
+        path: ".env".into(),
+        rule: "r".into(),
+        title: "t".into(),
+        line: 1,
+        hint: "h".into(),
+        layer: Some(0),
+        deleted: true,
+    };
+    let weaknesses = check_image(&ImageFacts::default());
+    let inventory = Inventory { os: Some(os), packages, secrets: vec![secret], weaknesses, ..Inventory::default() };
     let database = Database::embedded();
     let matches = database.match_inventory(&inventory, &MatchOptions::default()).unwrap();
     let layers = [LayerOrigin { diff_id: "sha256:00".into(), instruction: Some("RUN x".into()) }];
     let target = Target { name: "t".into(), kind: "image".into(), digest: Some("sha256:11".into()), os: None };
     let mut report = assemble(target, &inventory, matches, &layers, &database, "0").unwrap();
     report.say_age("2026-11-24".parse().unwrap());
+    report.drift = Some(Drift::between(&Inventory::default(), &inventory));
     let kinds: Vec<&str> = report.unknown.iter().map(|u| u.what.as_str()).collect();
     for expected in ["age", "coverage", "version"] {
         assert!(kinds.contains(&expected), "{:?}", report.unknown);

@@ -1,6 +1,7 @@
 //! The gate in the run path: what the policy says about an image before a container of it starts.
 
-use stockade_config::GateMode;
+use stockade_advisory::report::ScanReport;
+use stockade_config::{GateMode, GateSettings};
 use stockade_image::Store;
 use stockade_policy::{Decision, Verdict, gate};
 
@@ -18,6 +19,9 @@ const NAMED: usize = 3;
 /// `name` is the image as the person named it. With `[gate] mode = "off"` nothing is read.
 pub fn check_before_run(context: &Context, name: &str) -> Result<(), Failure> {
     let settings = &context.settings.gate;
+    for remark in &context.settings.remarks {
+        output::warn(remark);
+    }
     if settings.mode == GateMode::Off {
         return Ok(());
     }
@@ -56,7 +60,7 @@ fn judge(name: &str, decision: &Decision) -> Result<(), Failure> {
         format!("`stockade scan {name}` lists them; `[[gate.exception]]` in stockade.toml accepts one with a reason");
     match decision.verdict {
         Verdict::Pass => Ok(()),
-        Verdict::Warn if decision.offences.is_empty() => {
+        Verdict::Warn if decision.offences.is_empty() && decision.broken.is_empty() => {
             output::warn(&format!("image `{name}`: {}", some_of(&decision.unknown)));
             Ok(())
         }
@@ -78,9 +82,48 @@ fn judge(name: &str, decision: &Decision) -> Result<(), Failure> {
 
 fn offences(decision: &Decision) -> String {
     let n = decision.offences.len();
+    if n == 0 {
+        return format!("broken rules of the gate: {}", some_of(&decision.broken));
+    }
     let noun = if n == 1 { "finding" } else { "findings" };
     let shown: Vec<String> = decision.offences.iter().take(NAMED).map(ToString::to_string).collect();
-    format!("{n} {noun} over the gate: {}", with_rest(&shown, n))
+    let broken = if decision.broken.is_empty() { String::new() } else { format!("; {}", some_of(&decision.broken)) };
+    format!("{n} {noun} over the gate: {}{broken}", with_rest(&shown, n))
+}
+
+/// Judges a report by the rules of a file: what is over them goes to stderr, and the exit code says what came of it.
+pub fn judge_by(settings: &GateSettings, report: &ScanReport, today: jiff::civil::Date) -> Exit {
+    let decision = gate(settings, report, today);
+    for note in &decision.exceptions {
+        output::warn(&format!("the gate: {note}"));
+    }
+    let say = |words: &str, lines: &[String]| {
+        output::to_stderr(&format!("{words}\n"));
+        for line in lines {
+            output::to_stderr(&format!("  {}\n", output::printable(line)));
+        }
+    };
+    let mut over: Vec<String> = decision.offences.iter().map(ToString::to_string).collect();
+    over.extend(decision.broken.iter().cloned());
+    match decision.verdict {
+        Verdict::Pass => Exit::DONE,
+        Verdict::Warn if over.is_empty() => {
+            say("the gate warns, because this is not known:", &decision.unknown);
+            Exit::DONE
+        }
+        Verdict::Warn => {
+            say("over the gate, which only warns:", &over);
+            Exit::DONE
+        }
+        Verdict::Deny => {
+            say("the gate denies it:", &over);
+            Exit::POLICY
+        }
+        Verdict::Undecided => {
+            say("the gate cannot decide, because this is not known:", &decision.unknown);
+            Exit::UNDECIDED
+        }
+    }
 }
 
 fn some_of(words: &[String]) -> String {
@@ -111,6 +154,7 @@ mod tests {
         Decision {
             verdict,
             offences: (0..n).map(offence).collect(),
+            broken: vec![],
             unknown: vec!["no facts".into()],
             exceptions: vec![],
         }

@@ -96,6 +96,11 @@ pub(crate) struct GateTable {
     pub fixable: Option<bool>,
     pub known_exploited: Option<bool>,
     pub unknown: Option<UnknownMode>,
+    pub grace_days: Option<u32>,
+    pub facts_days: Option<u32>,
+    pub end_of_life: Option<bool>,
+    pub deny_packages: Vec<String>,
+    pub deny_licenses: Vec<String>,
     pub exception: Vec<GateException>,
 }
 
@@ -117,7 +122,7 @@ fn severity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// What findings over the gate do to a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GateMode {
     /// Images are not scanned before a run.
@@ -142,7 +147,7 @@ impl FromStr for GateMode {
 }
 
 /// What it means to the gate that something could not be decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownMode {
     /// Nothing.
@@ -188,8 +193,22 @@ fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Strin
     if shape { Ok(Some(text)) } else { Err(serde::de::Error::custom("`until` must be a day such as 2027-01-31")) }
 }
 
+/// Reads the rules of a gate: a whole configuration with `[gate]`, or its keys alone.
+pub(crate) fn read_gate(path: &Path) -> Result<GateTable, ConfigError> {
+    let text = text_of(path, true)?.unwrap_or_default();
+    let has_header = text.parse::<toml::Table>().is_ok_and(|t| t.contains_key("gate"));
+    if has_header {
+        return Ok(parse(path, &text)?.gate.unwrap_or_default());
+    }
+    parse_as(path, &text)
+}
+
 /// Reads and parses `path`. `None` where it does not exist and need not.
 pub(crate) fn read(path: &Path, must_exist: bool) -> Result<Option<File>, ConfigError> {
+    text_of(path, must_exist)?.map(|text| parse(path, &text)).transpose()
+}
+
+fn text_of(path: &Path, must_exist: bool) -> Result<Option<String>, ConfigError> {
     use std::io::Read as _;
     let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
     let file = match std::fs::File::open(path) {
@@ -202,15 +221,18 @@ pub(crate) fn read(path: &Path, must_exist: bool) -> Result<Option<File>, Config
     if bytes.len() as u64 > MAX_BYTES {
         return Err(read_error(std::io::Error::other(format!("larger than {MAX_BYTES} bytes"))));
     }
-    let text = String::from_utf8(bytes).map_err(|e| {
+    String::from_utf8(bytes).map(Some).map_err(|e| {
         let valid = e.utf8_error().valid_up_to();
         let (line, column) = place(&String::from_utf8_lossy(e.as_bytes().get(..valid).unwrap_or_default()), valid);
         ConfigError::Invalid { path: path.to_owned(), line, column, message: "not UTF-8 text".to_owned() }
-    })?;
-    parse(path, &text).map(Some)
+    })
 }
 
 pub(crate) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    parse_as(path, text)
+}
+
+fn parse_as<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|e| {
         let (line, column) = place(text, e.span().map_or(0, |s| s.start));
         ConfigError::Invalid { path: path.to_owned(), line, column, message: explain(e.message()) }

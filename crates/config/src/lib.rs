@@ -1,5 +1,7 @@
 //! `stockade.toml`, environment and directories, resolved once.
 //!
+//! A project's `[gate]` can only make the gate stricter: its file comes with the code that the gate is for.
+//!
 //! One rule for all settings: an argument wins over the environment, the environment over the project's
 //! `stockade.toml`, that over the user's, that over the system's, and all over the built-in default.
 //! Libraries get a [`Settings`] and never read the environment themselves.
@@ -7,6 +9,7 @@
 
 mod dirs;
 mod file;
+mod gate;
 mod nearest;
 
 use std::collections::BTreeMap;
@@ -14,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use dirs::Dirs;
 pub use file::{ConfigError, GateException, GateMode, Registry, UnknownMode};
+pub use gate::GateSettings;
 pub use nearest::nearest;
 
 /// Everything that is set, resolved.
@@ -33,6 +37,19 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// The files that were read, weakest first.
     pub sources: Vec<PathBuf>,
+    /// What a person should know about them: settings of a project that were not taken.
+    pub remarks: Vec<String>,
+    /// The machine's or the person's own files set `[gate]`.
+    gate_is_set: bool,
+}
+
+/// Whose file it is. A project's file comes with code that somebody else wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The machine's, the person's, or one named on the command line.
+    Owner,
+    /// Of the working directory or a build's context.
+    Project,
 }
 
 /// Package archives to make base images from; `None` lets the host's apt sources decide.
@@ -46,36 +63,6 @@ pub struct Mirrors {
     pub ubuntu: Option<String>,
     /// An OpenPGP keyring file that replaces the known ones.
     pub keyring: Option<PathBuf>,
-}
-
-/// `[gate]`, resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GateSettings {
-    /// Whether findings stop a run.
-    pub mode: GateMode,
-    /// The lowest severity that counts: `low`, `medium`, `high`, `critical`.
-    pub severity: String,
-    /// Count only findings that a newer version fixes.
-    pub fixable: bool,
-    /// Findings known to be exploited count at any severity.
-    pub known_exploited: bool,
-    /// What it means that something could not be decided.
-    pub unknown: UnknownMode,
-    /// Findings that do not count, each with its reason.
-    pub exceptions: Vec<GateException>,
-}
-
-impl Default for GateSettings {
-    fn default() -> Self {
-        GateSettings {
-            mode: GateMode::Warn,
-            severity: "critical".to_owned(),
-            fixable: true,
-            known_exploited: true,
-            unknown: UnknownMode::Allow,
-            exceptions: Vec::new(),
-        }
-    }
 }
 
 /// `[network]`, resolved.
@@ -163,18 +150,20 @@ impl Settings {
             gate: GateSettings::default(),
             network: NetworkSettings::default(),
             sources: Vec::new(),
+            remarks: Vec::new(),
+            gate_is_set: false,
         };
         match inputs.config.map(Path::to_owned).or_else(|| env.get("STOCKADE_CONFIG").map(PathBuf::from)) {
-            Some(named) => settings.read(&named, true)?,
+            Some(named) => settings.read(&named, true, Whose::Owner)?,
             None => {
-                settings.read(&Path::new("/etc/stockade").join(FILE_NAME), false)?;
+                settings.read(&Path::new("/etc/stockade").join(FILE_NAME), false, Whose::Owner)?;
                 if let Some(dir) = dirs::user_config(env) {
-                    settings.read(&dir.join("stockade").join(FILE_NAME), false)?;
+                    settings.read(&dir.join("stockade").join(FILE_NAME), false, Whose::Owner)?;
                 }
             }
         }
         if let Some(project) = inputs.project {
-            settings.read(&project.join(FILE_NAME), false)?;
+            settings.read(&project.join(FILE_NAME), false, Whose::Project)?;
         }
         settings.apply_environment(env)?;
         Ok(settings)
@@ -186,13 +175,13 @@ impl Settings {
         let mut settings = self.clone();
         let path = dir.join(FILE_NAME);
         if !settings.sources.contains(&path) {
-            settings.read(&path, false)?;
+            settings.read(&path, false, Whose::Project)?;
             settings.apply_environment(env)?;
         }
         Ok(settings)
     }
 
-    fn read(&mut self, path: &Path, must_exist: bool) -> Result<(), ConfigError> {
+    fn read(&mut self, path: &Path, must_exist: bool, whose: Whose) -> Result<(), ConfigError> {
         let Some(parsed) = file::read(path, must_exist)? else { return Ok(()) };
         self.base.extend(parsed.base);
         let m = parsed.mirror;
@@ -203,13 +192,17 @@ impl Settings {
         if !parsed.registry.is_empty() {
             self.registries = parsed.registry;
         }
-        if let Some(g) = parsed.gate {
-            replace(&mut self.gate.mode, g.mode);
-            replace(&mut self.gate.severity, g.severity);
-            replace(&mut self.gate.fixable, g.fixable);
-            replace(&mut self.gate.known_exploited, g.known_exploited);
-            replace(&mut self.gate.unknown, g.unknown);
-            self.gate.exceptions.extend(g.exception);
+        if let Some(table) = parsed.gate {
+            match whose {
+                Whose::Owner => {
+                    self.gate.apply(table);
+                    self.gate_is_set = true;
+                }
+                Whose::Project => {
+                    let refused = self.gate.tighten(table, self.gate_is_set);
+                    self.remarks.extend(refused.into_iter().map(|what| format!("{}: {what}", path.display())));
+                }
+            }
         }
         if let Some(n) = parsed.network {
             replace(&mut self.network.bridge, n.bridge);

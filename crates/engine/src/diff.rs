@@ -40,7 +40,28 @@ pub struct Change {
 /// Mount points that the sandbox makes in every container: they are nobody's change.
 const OURS: &[&str] = &["/dev", "/proc", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"];
 
+/// Where a container's files lie on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
+    /// The container's id.
+    pub id: String,
+    /// The image's id.
+    pub image: String,
+    /// The image's unpacked layers, lowest first.
+    pub lower: Vec<PathBuf>,
+    /// What the container changed, as overlayfs writes it.
+    pub upper: PathBuf,
+}
+
 impl Engine {
+    /// Where a container's files lie: for readers; whoever writes there destroys the container.
+    pub fn layers(&self, name: &str) -> Result<Layers, EngineError> {
+        let record = self.find(name)?;
+        let upper = self.container(&record.spec.id).upper();
+        let lower = record.spec.lower.iter().rev().cloned().collect();
+        Ok(Layers { id: record.spec.id, image: record.spec.image, lower, upper })
+    }
+
     /// Paths that a container added, changed or deleted, sorted.
     pub fn diff(&self, name: &str) -> Result<Vec<Change>, EngineError> {
         let record = self.find(name)?;

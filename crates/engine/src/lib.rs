@@ -54,7 +54,7 @@ pub use client::{Client, Message};
 pub use commit::CommitRequest;
 pub use cp::{CopyOut, PathStat};
 pub use create::Created;
-pub use diff::{Change, ChangeKind};
+pub use diff::{Change, ChangeKind, Layers};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use events::{Actor, Event};

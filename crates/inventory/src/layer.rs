@@ -74,6 +74,17 @@ pub trait LayerCache: Sync {
 }
 
 impl LayerInventory {
+    /// Whether it was written by this program's format, with all looks that the options ask for.
+    pub fn serves(&self, options: &Options) -> bool {
+        let wanted = extras::features(options);
+        self.format == LAYER_FORMAT && self.features & wanted == wanted
+    }
+
+    /// Whether it was read as a whole, so that it may stand for the layer from now on. Damage may be repaired.
+    pub fn is_whole(&self) -> bool {
+        self.unknown.iter().all(|u| u.what == "limit")
+    }
+
     /// Sorts everything, so that equal layers give equal bytes.
     pub(crate) fn tidy(mut self) -> Self {
         self.facts.sort_by(|a, b| (&a.path, &a.found_by).cmp(&(&b.path, &b.found_by)));

@@ -42,6 +42,7 @@ mod secrets;
 mod tarstream;
 #[cfg(test)]
 mod testing;
+mod verified;
 mod walk;
 mod yaml;
 mod zip;
@@ -58,3 +59,4 @@ pub use sbom::{MAX_SBOM_BYTES, SbomInfo, read_sbom, write_cyclonedx, write_spdx}
 pub use scan::{read_layers, scan_dir, scan_layers, scan_source};
 pub use scan_file::{scan_bytes, scan_file};
 pub use secrets::{Secret, scan_config as scan_config_secrets};
+pub use verified::{expect_digest, scan_layer_verified};

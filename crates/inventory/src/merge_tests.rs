@@ -3,6 +3,7 @@ use std::io::Read;
 use super::*;
 use crate::layer_tar::scan_layer;
 use crate::scan::scan_layers;
+use crate::verified::scan_layer_verified;
 use crate::{LayerSource, PackageKind};
 
 enum Item<'a> {
@@ -45,9 +46,8 @@ fn scan(layers: &[&[Item<'_>]]) -> Inventory {
     let tars: Vec<Vec<u8>> = layers.iter().map(|items| layer(items)).collect();
     let sources: Vec<LayerSource<'_>> = tars
         .iter()
-        .enumerate()
-        .map(|(i, bytes)| LayerSource {
-            diff_id: format!("sha256:{i}"),
+        .map(|bytes| LayerSource {
+            diff_id: scan_layer_verified(bytes.as_slice(), None, &Options::default()).diff_id,
             open: Box::new(move || Ok(Box::new(bytes.as_slice()) as Box<dyn Read + Send>)),
             dir: None,
         })

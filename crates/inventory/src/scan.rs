@@ -9,13 +9,13 @@ use crate::binaries;
 use crate::error::InventoryError;
 use crate::facts::{FileFacts, Note};
 use crate::finish::finish;
-use crate::layer::{LAYER_FORMAT, LayerCache, LayerInventory, LayerSource, scan_layer_dir};
-use crate::layer_tar::scan_layer;
+use crate::layer::{LayerCache, LayerInventory, LayerSource, scan_layer_dir};
 use crate::merge::merge;
 use crate::model::Inventory;
 use crate::options::Options;
 use crate::owners;
 use crate::root::Root;
+use crate::verified::{expect_digest, scan_layer_verified};
 use crate::walk::{Flavor, threads, walk};
 
 /// Lists the packages of a root directory, as a process inside it would see it.
@@ -112,11 +112,9 @@ fn read_layer(
     cache: Option<&dyn LayerCache>,
     options: &Options,
 ) -> Result<LayerInventory, InventoryError> {
-    let wanted = crate::extras::features(options);
     if let Some(found) = cache.and_then(|c| c.get(&source.diff_id))
-        && found.format == LAYER_FORMAT
         && found.diff_id == source.diff_id
-        && found.features & wanted == wanted
+        && found.serves(options)
     {
         return Ok(found);
     }
@@ -125,11 +123,12 @@ fn read_layer(
         None => {
             let stream = (source.open)()
                 .map_err(|error| InventoryError::Layer { diff_id: source.diff_id.clone(), source: error })?;
-            scan_layer(stream, &source.diff_id, Some(&*source.open), options)
+            let layer = scan_layer_verified(stream, Some(&*source.open), options);
+            expect_digest(layer, &source.diff_id)
         }
     };
     // A damaged layer may be read again, when it was repaired.
-    if let Some(cache) = cache.filter(|_| layer.unknown.iter().all(|u| u.what == "limit")) {
+    if let Some(cache) = cache.filter(|_| layer.is_whole()) {
         cache.put(&layer);
     }
     Ok(layer)

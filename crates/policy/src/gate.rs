@@ -5,6 +5,8 @@ use stockade_advisory::Severity;
 use stockade_advisory::report::{Finding, ScanReport};
 use stockade_config::{GateException, GateMode, GateSettings, UnknownMode};
 
+use crate::rules;
+
 /// What the gate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -59,6 +61,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What is over the gate, worst first, each vulnerability and package once.
     pub offences: Vec<Offence>,
+    /// Rules about packages, licences and releases that are broken, in words.
+    pub broken: Vec<String>,
     /// What is not known and matters, in words.
     pub unknown: Vec<String>,
     /// Exceptions that need attention.
@@ -81,6 +85,9 @@ pub fn gate(settings: &GateSettings, report: &ScanReport, today: Date) -> Decisi
             continue;
         }
         let exploited = settings.known_exploited && finding.known_exploited;
+        if !exploited && rules::is_recent(finding, settings.grace_days, today) {
+            continue;
+        }
         if finding.severity == Severity::Unknown && !exploited {
             unrated += 1;
         } else if finding.severity >= least || exploited {
@@ -90,9 +97,17 @@ pub fn gate(settings: &GateSettings, report: &ScanReport, today: Date) -> Decisi
             }
         }
     }
-    let unknown = what_is_unknown(report, unrated);
-    let verdict = decide(settings, !offences.is_empty(), !unknown.is_empty());
-    Decision { verdict, offences, unknown, exceptions: attention(&settings.exceptions, &used, today) }
+    let broken = rules::broken(settings, report, today);
+    let mut unknown = what_is_unknown(report, unrated);
+    let stale = rules::stale(settings, report, today);
+    let is_stale = !stale.is_empty();
+    unknown.splice(0..0, stale);
+    let mut verdict = decide(settings, !offences.is_empty() || !broken.is_empty(), !unknown.is_empty());
+    if is_stale && matches!(verdict, Verdict::Pass | Verdict::Warn) && settings.mode != GateMode::Off {
+        // A bound on the age of facts is a rule of its own, whatever else may be unknown.
+        verdict = if settings.mode == GateMode::Deny { Verdict::Undecided } else { Verdict::Warn };
+    }
+    Decision { verdict, offences, broken, unknown, exceptions: attention(&settings.exceptions, &used, today) }
 }
 
 fn decide(settings: &GateSettings, offends: bool, unknown: bool) -> Verdict {

@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod gate;
+mod rules;
 
 pub use gate::{Decision, ExceptionNote, Offence, Verdict, gate};

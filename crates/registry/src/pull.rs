@@ -170,6 +170,23 @@ impl Client {
         Ok(Found { top, manifest, image, config, diff_ids })
     }
 
+    /// The documents of an image at a place, for whoever reads its layers without storing them: the digest that the name
+    /// leads to, the configuration's digest, the configuration, the layers.
+    pub(crate) fn documents(
+        &self,
+        place: &Place,
+        reference: &Reference,
+        options: &PullOptions,
+        progress: &dyn Progress,
+    ) -> Result<(Digest, Digest, ImageConfig, Vec<Descriptor>)> {
+        let found = self.find(place, reference, options, progress)?;
+        let config = serde_json::from_slice(&found.config).map_err(|e| RegistryError::Malformed {
+            what: format!("the configuration of `{reference}`"),
+            reason: crate::error::printable(&e.to_string()),
+        })?;
+        Ok((found.top, found.image.config.digest, config, found.image.layers))
+    }
+
     /// All layers, in the order of the image; several at a time, each blob once.
     fn fetch_layers(
         &self,

@@ -1,12 +1,13 @@
 //! Puts a report together from an inventory and what matching found.
 
 use super::{
-    DatabaseUsed, Finding, FindingPackage, PackageEntry, SCHEMA, ScanReport, Scanner, SourceUsed, Target, TargetOs,
+    DatabaseUsed, Finding, FindingPackage, PackageEntry, SCHEMA, ScanReport, Scanner, SecretEntry, SourceUsed, Target,
+    TargetOs, WeaknessEntry,
 };
 use crate::database::Database;
 use crate::matching::{Hit, Matches};
 use stockade_advisory_db::DbError;
-use stockade_inventory::{Inventory, Package};
+use stockade_inventory::{Inventory, Package, Secret, Weakness};
 
 /// Where a layer comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,8 +65,38 @@ pub fn assemble(
         packages,
         findings,
         unknown,
+        secrets: inventory.secrets.iter().map(|s| secret(s, layers)).collect(),
+        weaknesses: inventory.weaknesses.iter().map(|w| weakness(w, layers)).collect(),
+        drift: None,
         notes: matches.notes,
     })
+}
+
+fn secret(secret: &Secret, layers: &[LayerOrigin]) -> SecretEntry {
+    let origin = secret.layer.and_then(|index| layers.get(index));
+    SecretEntry {
+        path: secret.path.clone(),
+        rule: secret.rule.clone(),
+        title: secret.title.clone(),
+        line: secret.line,
+        hint: secret.hint.clone(),
+        layer: origin.map(|o| o.diff_id.clone()),
+        instruction: origin.and_then(|o| o.instruction.clone()),
+        deleted: secret.deleted,
+    }
+}
+
+fn weakness(weakness: &Weakness, layers: &[LayerOrigin]) -> WeaknessEntry {
+    let origin = weakness.layer.and_then(|index| layers.get(index));
+    WeaknessEntry {
+        id: weakness.id.clone(),
+        path: weakness.path.clone(),
+        evidence: weakness.evidence.clone(),
+        severity: weakness.severity.parse().unwrap_or_default(),
+        fix: weakness.fix.clone(),
+        layer: origin.map(|o| o.diff_id.clone()),
+        instruction: origin.and_then(|o| o.instruction.clone()),
+    }
 }
 
 fn entry(package: &Package, origin: Option<&LayerOrigin>) -> PackageEntry {
@@ -80,6 +111,7 @@ fn entry(package: &Package, origin: Option<&LayerOrigin>) -> PackageEntry {
         source: package.source.clone(),
         licenses: package.licenses.clone(),
         found_by: package.found_by.clone(),
+        depends: package.depends.clone(),
     }
 }
 

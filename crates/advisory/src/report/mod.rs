@@ -2,6 +2,7 @@
 //! other formats are views of it.
 
 mod assemble;
+mod drift;
 pub mod views;
 
 use crate::matching::{Advisory, CoverageUsed, Epss, Exploited, Status, coverage};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use stockade_inventory::{PackageKind, SourcePackage, Unknown};
 
 pub use assemble::{LayerOrigin, assemble};
+pub use drift::{Drift, FileChange, FileDrift, PackageDrift};
 
 /// Name and version of the report's shape.
 pub const SCHEMA: &str = "stockade.scan/v1";
@@ -31,6 +33,15 @@ pub struct ScanReport {
     pub findings: Vec<Finding>,
     /// What could not be read or decided. While this is not empty, no findings are no promise.
     pub unknown: Vec<Unknown>,
+    /// Credentials left in files, environment and history; only when they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretEntry>,
+    /// What is weak in the configuration and in modes of files; only when it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weaknesses: Vec<WeaknessEntry>,
+    /// What a container changed of its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// Remarks: what was left out on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -122,6 +133,49 @@ pub struct PackageEntry {
     /// How it was found, by the analyser's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub found_by: String,
+    /// Packages it needs, by name, where its metadata says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends: Vec<String>,
+}
+
+/// A credential that was left behind. The secret itself is not in the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretEntry {
+    /// The file; `ENV NAME` or `history N` for those of an image's configuration.
+    pub path: String,
+    /// The rule that saw it.
+    pub rule: String,
+    /// What it is, in words.
+    pub title: String,
+    /// 1-based line; 0 where there are no lines.
+    pub line: u32,
+    /// The first characters, and how long it is.
+    pub hint: String,
+    /// `sha256:…` of the uncompressed layer that has it.
+    pub layer: Option<String>,
+    /// The Dockerfile instruction that made the layer.
+    pub instruction: Option<String>,
+    /// An upper layer deletes or replaces the file, but everyone who pulls the image still gets it.
+    pub deleted: bool,
+}
+
+/// Something weak in a configuration, or in a file's mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeaknessEntry {
+    /// The check.
+    pub id: String,
+    /// The file; empty for the configuration.
+    pub path: String,
+    /// What was seen.
+    pub evidence: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What to do about it.
+    pub fix: String,
+    /// `sha256:…` of the uncompressed layer that has the file.
+    pub layer: Option<String>,
+    /// The Dockerfile instruction that made the layer.
+    pub instruction: Option<String>,
 }
 
 /// A vulnerability of a package.

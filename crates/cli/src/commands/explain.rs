@@ -37,7 +37,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let mut text = String::new();
     if let Some(target) = &args.target {
         let spec = Spec::parse(context, target);
-        let options = ScanOptions { matching: MatchOptions { kernel_headers: true }, no_cache: false };
+        let options = ScanOptions { matching: MatchOptions { kernel_headers: true }, ..ScanOptions::default() };
         let report = scanner::scan(context, &spec, &database, &options)?;
         in_target(&mut text, &args.id, &report, &records);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stockade_inventory::{Inventory, SbomInfo, write_cyclonedx, write_spdx};
+use stockade_inventory::{Inventory, Options, SbomInfo, write_cyclonedx, write_spdx};
 
 use crate::Outcome;
 use crate::context::Context;
@@ -38,7 +38,7 @@ enum Format {
 
 /// Lists and writes.
 pub fn run(args: Args, context: &Context) -> Outcome {
-    let listing = scanner::list(context, &Spec::parse(context, &args.target))?;
+    let listing = scanner::list(context, &Spec::parse(context, &args.target), &Options::default())?;
     let info = SbomInfo {
         name: listing.target.name.clone(),
         version: listing.target.digest.clone().unwrap_or_default(),

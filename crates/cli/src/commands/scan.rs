@@ -9,20 +9,26 @@ use stockade_advisory::report::views::{self, TableOptions};
 use stockade_advisory::report::{Finding, ScanReport};
 use stockade_advisory::vex::Vex;
 use stockade_advisory::{Severity, Status};
+use stockade_config::GateSettings;
 use stockade_image::Store;
+use stockade_inventory::Options;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::go_template::Template;
 use crate::scanner::{self, ScanOptions, Spec};
 use crate::{Outcome, output};
+
+mod base;
 
 /// Arguments of `stockade scan`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Targets without a prefix: an image of the store, else a path, told by its content.\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings over --fail-on, 4 something is not known (--strict), or N of --exit-code.")]
 pub struct Args {
-    /// An image or a path, also with a prefix: `image:NAME`, `docker-archive:FILE`, `oci:DIR|TAR`, `dir:ROOT` (a root
-    /// directory), `fs:DIR` (a source tree), `sbom:FILE` (CycloneDX, SPDX), `file:FILE` (a jar, a binary, a lock file)
+    /// An image or a path, also with a prefix: `image:NAME`, `registry:NAME` (not pulled), `docker:NAME` (of a Docker
+    /// daemon), `container:NAME`, `docker-archive:FILE` (`-`: stdin), `oci:DIR|TAR`, `dir:ROOT` (a root directory),
+    /// `fs:DIR` (a source tree), `sbom:FILE` (CycloneDX, SPDX), `file:FILE` (a jar, a binary, a lock file)
     #[arg(value_name = "TARGET", required_unless_present_any = ["rootfs", "all"])]
     target: Option<String>,
     /// Scan all images of the store and show one line for each; after an update of the database nothing is read again
@@ -52,8 +58,8 @@ pub struct Args {
     /// Exit with this code when there are findings (after the filters)
     #[arg(long, value_name = "N", default_value_t = 0)]
     exit_code: u8,
-    /// Exit with 3 when a finding is at least this severe, or `exploited`
-    #[arg(long, value_name = "SEVERITY|exploited", value_parser = FailOn::parse)]
+    /// Exit with 3 when a finding or weak setting is at least this severe, for `exploited` ones, or for `secrets`
+    #[arg(long, value_name = "SEVERITY|exploited|secrets", value_parser = FailOn::parse)]
     fail_on: Vec<FailOn>,
     /// Exit with 4 when anything is not known
     #[arg(long)]
@@ -70,6 +76,28 @@ pub struct Args {
     /// Also match packages that hold only the kernel's headers
     #[arg(long)]
     kernel_headers: bool,
+    /// Also look for credentials: in files (those deleted in an upper layer too), environment and history
+    #[arg(long)]
+    secrets: bool,
+    /// Also look for weak settings: of the image's configuration, modes of files, shared host keys, empty passwords
+    #[arg(long)]
+    checks: bool,
+    /// Judge by the rules of this file (the keys of `[gate]`), or by `[gate]` of stockade.toml without a file: exit code
+    /// 3 for what is over it, 4 when it cannot be decided
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    gate: Option<Option<PathBuf>>,
+    /// Print the report through this Go template, or the one in `@FILE`; the fields are those of `--format json`
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["format", "json"])]
+    template: Option<String>,
+    /// The Dockerfile that made the image: findings name its lines
+    #[arg(long, value_name = "DOCKERFILE")]
+    file: Option<PathBuf>,
+    /// Leave out what comes from the base image: the one of `--file`, else the image of the store with most layers below
+    #[arg(long)]
+    exclude_base: bool,
+    /// Print which packages need those with findings, instead of the report
+    #[arg(long, conflicts_with_all = ["format", "json", "template"])]
+    dependency_tree: bool,
     /// Read everything again and keep nothing
     #[arg(long)]
     no_cache: bool,
@@ -90,6 +118,10 @@ enum Format {
     Gitlab,
     /// JUnit XML
     Junit,
+    /// OpenVEX: a statement for each finding
+    Openvex,
+    /// CSAF 2.0, profile VEX
+    CsafVex,
     /// Markdown
     Markdown,
     /// One self-contained page
@@ -115,12 +147,16 @@ impl Severities {
 enum FailOn {
     Least(Severity),
     Exploited,
+    Secrets,
 }
 
 impl FailOn {
     fn parse(text: &str) -> Result<FailOn, String> {
         if text == "exploited" || text == "kev" {
             return Ok(FailOn::Exploited);
+        }
+        if text == "secrets" {
+            return Ok(FailOn::Secrets);
         }
         text.parse().map(FailOn::Least)
     }
@@ -130,7 +166,37 @@ impl FailOn {
             && match self {
                 FailOn::Least(least) => finding.severity >= least,
                 FailOn::Exploited => finding.known_exploited,
+                FailOn::Secrets => false,
             }
+    }
+
+    /// How much of a report makes it fail.
+    fn count(self, report: &ScanReport) -> usize {
+        report.findings.iter().filter(|f| self.holds(f)).count()
+            + match self {
+                FailOn::Secrets => report.secrets.len(),
+                FailOn::Least(least) => report.weaknesses.iter().filter(|w| w.severity >= least).count(),
+                FailOn::Exploited => 0,
+            }
+    }
+}
+
+impl Args {
+    fn options(&self) -> ScanOptions {
+        ScanOptions {
+            matching: MatchOptions { kernel_headers: self.kernel_headers },
+            inventory: Options { secrets: self.secrets, checks: self.checks, ..Options::default() },
+            no_cache: self.no_cache,
+        }
+    }
+
+    /// The rules to judge by, if there are any.
+    fn gate(&self, context: &Context) -> Result<Option<GateSettings>, Failure> {
+        match &self.gate {
+            None => Ok(None),
+            Some(None) => Ok(Some(context.settings.gate.clone())),
+            Some(Some(file)) => Ok(Some(GateSettings::from_file(file)?)),
+        }
     }
 }
 
@@ -144,9 +210,9 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         (None, Some(target)) => Spec::parse(context, target),
         (None, None) => return Err(Failure::usage("name an image or a path to scan")),
     };
+    let gate = args.gate(context)?;
     let database = scanner::open_database(context, args.db.as_deref())?;
-    let matching = MatchOptions { kernel_headers: args.kernel_headers };
-    let options = ScanOptions { matching, no_cache: args.no_cache };
+    let options = args.options();
     let mut report = scanner::scan(context, &spec, &database, &options)?;
     let today = scanner::today();
     report.say_age(today);
@@ -160,11 +226,17 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         let other = scanner::scan(context, &Spec::parse(context, other), &database, &options)?;
         subtract(&mut report, &other);
     }
-    let failing = report.findings.iter().filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
+    if args.exclude_base || args.file.is_some() {
+        base::apply(context, &mut report, args.file.as_deref(), args.exclude_base)?;
+    }
+    let failing = args.fail_on.iter().map(|rule| rule.count(&report)).max().unwrap_or(0);
+    let judged = gate.map(|gate| (gate, report.clone()));
     filter(&mut report, &args);
     print(&report, &args)?;
     say_summary(&report);
-    Ok(exit(&report, failing, &args))
+    // The gate sees what the filters hide.
+    let verdict = judged.map_or(Exit::DONE, |(gate, whole)| crate::gate::judge_by(&gate, &whole, today));
+    Ok(if verdict == Exit::DONE { exit(&report, failing, &args) } else { verdict })
 }
 
 /// Leaves the findings that the other report does not have. A vulnerability of a component is the same one in another
@@ -187,8 +259,7 @@ fn subtract(report: &mut ScanReport, other: &ScanReport) {
 fn scan_all(args: &Args, context: &Context) -> Outcome {
     let store = Store::open(&context.settings.dirs.root)?;
     let database = scanner::open_database(context, args.db.as_deref())?;
-    let matching = MatchOptions { kernel_headers: args.kernel_headers };
-    let options = ScanOptions { matching, no_cache: args.no_cache };
+    let options = args.options();
     let mut reports = Vec::new();
     for image in store.list()? {
         let name = image.names.first().cloned().unwrap_or_else(|| image.id.to_string());
@@ -218,7 +289,7 @@ fn scan_all(args: &Args, context: &Context) -> Outcome {
         table.print()?;
     }
     let failing =
-        reports.iter().flat_map(|r| &r.findings).filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
+        reports.iter().flat_map(|r| args.fail_on.iter().map(|rule| rule.count(r))).max().unwrap_or(0);
     let worst = reports.iter().map(|r| exit(r, failing, args)).find(|e| *e != Exit::DONE);
     Ok(worst.unwrap_or(Exit::DONE))
 }
@@ -276,6 +347,13 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
     let to_terminal = args.output.is_none();
     let now = jiff::Timestamp::now();
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).map(|text| text + "\n");
+    if let Some(template) = &args.template {
+        return deliver(args, &rendered(template, report)?);
+    }
+    if args.dependency_tree {
+        return deliver(args, &views::dependency_tree(report));
+    }
+    let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let text = match if args.json { Format::Json } else { args.format } {
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
         Format::Table => {
@@ -285,20 +363,42 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
         }
         Format::Sarif => pretty(&views::sarif(report))?,
         Format::Cyclonedx => {
-            pretty(&views::cyclonedx(report, &now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), &scanner::random_uuid()))?
+            pretty(&views::cyclonedx(report, &stamp, &scanner::random_uuid()))?
         }
         Format::Gitlab => {
             let time = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
             pretty(&views::gitlab(report, &time, &time))?
         }
+        Format::Openvex => {
+            pretty(&views::openvex(report, &stamp, &format!("urn:uuid:{}", scanner::random_uuid())))?
+        }
+        Format::CsafVex => pretty(&views::csaf(report, &stamp, &format!("stockade-{}", scanner::random_uuid())))?,
         Format::Junit => views::junit(report),
         Format::Markdown => views::markdown(report),
         Format::Html => views::html(report),
     };
+    deliver(args, &text)
+}
+
+fn deliver(args: &Args, text: &str) -> Result<(), Failure> {
     match &args.output {
-        None => output::to_stdout(&text),
+        None => output::to_stdout(text),
         Some(path) => scanner::write_output(path, text.as_bytes()),
     }
+}
+
+/// The report through a Go template, as docker's `--format` knows it.
+fn rendered(template: &str, report: &ScanReport) -> Result<String, Failure> {
+    let text = match template.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|e| Failure::usage(format!("cannot read the template `{file}`: {e}")))?,
+        None => template.to_owned(),
+    };
+    let mut out = Template::parse(&text)?.render(&serde_json::to_value(report)?)?;
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    Ok(out)
 }
 
 /// One line on stderr: what was scanned, what was found, and whether the answer is whole.
@@ -310,6 +410,12 @@ fn say_summary(report: &ScanReport) {
     ];
     let marked: Vec<String> = marked.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
     let marked = if marked.is_empty() { String::new() } else { format!(" ({})", marked.join(", ")) };
+    let more = [(report.secrets.len(), "credential"), (report.weaknesses.len(), "weak setting")];
+    let more: String = more
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, noun)| format!(", {n} {noun}{}", if *n == 1 { "" } else { "s" }))
+        .collect();
     let incomplete = match report.unknown.len() {
         0 => String::new(),
         1 => ", 1 thing is not known: the result is incomplete".to_owned(),
@@ -318,14 +424,14 @@ fn say_summary(report: &ScanReport) {
     let packages = report.packages.len();
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     output::to_stderr(&format!(
-        "scanned {packages} package{}, {open} finding{}{marked}{incomplete}\n",
+        "scanned {packages} package{}, {open} finding{}{marked}{more}{incomplete}\n",
         plural(packages),
         plural(open)
     ));
 }
 
 fn exit(report: &ScanReport, failing: usize, args: &Args) -> Exit {
-    let found = report.open_findings().any(|f| f.status == Status::Affected);
+    let found = report.open_findings().any(|f| f.status == Status::Affected) || !report.secrets.is_empty();
     if failing > 0 {
         Exit::POLICY
     } else if args.exit_code != 0 && found {
@@ -373,7 +479,7 @@ mod tests {
 
     fn code(line: &[&str], report: &ScanReport) -> u8 {
         let args = args(line);
-        let failing = report.findings.iter().filter(|f| args.fail_on.iter().any(|rule| rule.holds(f))).count();
+        let failing = args.fail_on.iter().map(|rule| rule.count(report)).max().unwrap_or(0);
         let mut report = report.clone();
         filter(&mut report, &args);
         exit(&report, failing, &args).0

@@ -1,7 +1,7 @@
 //! Images in archives and layout directories, read where they lie: nothing is unpacked or put into the store.
 //!
-//! A tar is read once for its table of contents; layers are then read in parallel from their places in the file. Digests
-//! are not checked: a scan looks at what is there.
+//! A tar is read once for its table of contents; layers are then read in parallel from their places in the file. A
+//! layer whose digest is not the promised one is read, reported, and not kept.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -68,9 +68,11 @@ impl Read for Slice {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct DockerEntry {
-    config: String,
-    layers: Option<Vec<String>>,
+pub(super) struct DockerEntry {
+    /// Name of the configuration's file.
+    pub config: String,
+    /// Names of the layers' files, lowest first.
+    pub layers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -166,7 +168,7 @@ fn finish(
 }
 
 /// The entry for this machine's architecture, else the first.
-fn choose(manifests: &[Descriptor]) -> Option<&Descriptor> {
+pub(super) fn choose(manifests: &[Descriptor]) -> Option<&Descriptor> {
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -177,7 +179,8 @@ fn choose(manifests: &[Descriptor]) -> Option<&Descriptor> {
     manifests.iter().find(fits).or_else(|| manifests.iter().find(image))
 }
 
-fn blob(digest: &str) -> String {
+/// Where a layout has a blob.
+pub(super) fn blob(digest: &str) -> String {
     format!("blobs/{}", digest.replace(':', "/"))
 }
 
@@ -247,7 +250,7 @@ impl Files {
 }
 
 /// A link's target seen from the entry that holds it.
-fn join(from: &str, target: &str) -> String {
+pub(super) fn join(from: &str, target: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
     for part in target.split('/') {

@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use stockade_advisory::matching::MatchOptions;
 use stockade_advisory::report::{SCHEMA, ScanReport};
 use stockade_advisory::{AdvisoryError, Database};
 
+use super::ScanOptions;
 use crate::context::Context;
 
 /// What a report depends on.
@@ -17,11 +17,13 @@ pub struct Key(String);
 
 impl Key {
     /// The key of a report.
-    pub fn new(image: &str, database: &Database, matching: &MatchOptions) -> Result<Key, AdvisoryError> {
+    pub fn new(image: &str, database: &Database, options: &ScanOptions) -> Result<Key, AdvisoryError> {
         let image = image.strip_prefix("sha256:").unwrap_or(image);
         let facts: String = database.reader()?.digest().chars().take(16).collect();
-        let options = if matching.kernel_headers { "-k" } else { "" };
-        Ok(Key(format!("{image}-{facts}-{}{options}", program())))
+        let wanted =
+            [(options.matching.kernel_headers, 'k'), (options.inventory.secrets, 's'), (options.inventory.checks, 'c')];
+        let letters: String = wanted.iter().filter(|(on, _)| *on).map(|(_, letter)| *letter).collect();
+        Ok(Key(format!("{image}-{facts}-{}+{letters}", program())))
     }
 }
 
@@ -60,12 +62,11 @@ pub fn save(context: &Context, key: &Key, report: &ScanReport) {
 /// Removes reports of the same image that older facts or programs made: nothing asks for them any more.
 fn drop_others(context: &Context, key: &Key) {
     let image = key.0.split('-').next().unwrap_or_default();
-    let keep = format!("{}.json", key.0);
+    let base = key.0.split('+').next().unwrap_or_default();
     let Ok(entries) = std::fs::read_dir(directory(context)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // A report with other options of the same facts and program may stay.
-        let base = keep.trim_end_matches(".json").trim_end_matches("-k");
         if name.starts_with(image) && !name.starts_with(base) {
             let _ = std::fs::remove_file(entry.path());
         }

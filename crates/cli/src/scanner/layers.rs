@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use stockade_advisory::report::LayerOrigin;
 use stockade_image::{ImageConfig, LayerSource};
-use stockade_inventory::{LAYER_FORMAT, LayerCache, LayerInventory};
+use stockade_inventory::{Inventory, LAYER_FORMAT, LayerCache, LayerInventory, Options, merge};
 
 use crate::context::Context;
 
@@ -55,22 +55,59 @@ impl Cache {
         Cache { directory: context.settings.dirs.root.join("cache").join("inventory") }
     }
 
-    fn path(&self, diff_id: &str) -> PathBuf {
-        let hex = diff_id.strip_prefix("sha256:").unwrap_or(diff_id);
-        self.directory.join(format!("{hex}-{LAYER_FORMAT}.json"))
+    /// `None` for what is no digest: it comes from documents that may be hostile.
+    fn path(&self, diff_id: &str) -> Option<PathBuf> {
+        let hex =
+            diff_id.strip_prefix("sha256:").filter(|h| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        Some(self.directory.join(format!("{hex}-{LAYER_FORMAT}.json")))
     }
+}
+
+impl Cache {
+    /// The configuration of an image that lies elsewhere, kept by its id.
+    pub fn config(&self, id: &str) -> Option<ImageConfig> {
+        let bytes = std::fs::read(self.directory.join(config_name(id)?)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Keeps a configuration.
+    pub fn keep_config(&self, id: &str, config: &ImageConfig) {
+        let Some(name) = config_name(id) else { return };
+        // A cache that cannot be written is no reason to fail.
+        let _ = serde_json::to_vec(config).ok().and_then(|bytes| {
+            stockade_durable::create_private_dir(&self.directory).ok()?;
+            stockade_durable::write_volatile(&self.directory.join(name), &bytes, 0o600).ok()
+        });
+    }
+
+    /// The merged view of an image all of whose layers are known.
+    pub fn merged(&self, config: &ImageConfig, options: &Options) -> Option<Inventory> {
+        let known: Option<Vec<LayerInventory>> = config
+            .rootfs
+            .diff_ids
+            .iter()
+            .map(|id| self.get(&id.to_string()).filter(|l| l.diff_id == id.to_string() && l.serves(options)))
+            .collect();
+        Some(merge(&known?, options))
+    }
+}
+
+/// File name of a configuration: only for ids that are digests.
+fn config_name(id: &str) -> Option<String> {
+    let hex = id.strip_prefix("sha256:")?;
+    (hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())).then(|| format!("config-{hex}.json"))
 }
 
 impl LayerCache for Cache {
     fn get(&self, diff_id: &str) -> Option<LayerInventory> {
-        serde_json::from_slice(&std::fs::read(self.path(diff_id)).ok()?).ok()
+        serde_json::from_slice(&std::fs::read(self.path(diff_id)?).ok()?).ok()
     }
 
     fn put(&self, layer: &LayerInventory) {
         // A cache that cannot be written is no reason to fail.
         let _ = serde_json::to_vec(layer).ok().and_then(|bytes| {
             stockade_durable::create_private_dir(&self.directory).ok()?;
-            stockade_durable::write_volatile(&self.path(&layer.diff_id), &bytes, 0o600).ok()
+            stockade_durable::write_volatile(&self.path(&layer.diff_id)?, &bytes, 0o600).ok()
         });
     }
 }

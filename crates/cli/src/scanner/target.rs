@@ -13,6 +13,12 @@ pub enum Target {
     Image(String),
     /// An image in an archive (docker's or OCI's) or an OCI layout directory.
     Archive(PathBuf),
+    /// An image of a Docker daemon.
+    Docker(String),
+    /// An image at a registry, which is not pulled.
+    Registry(String),
+    /// A container: its image's files and what it changed.
+    Container(String),
     /// A bill of materials: CycloneDX or SPDX.
     Sbom(PathBuf),
     /// One file: a jar, a binary, a lock file.
@@ -45,6 +51,9 @@ fn prefixed(text: &str) -> Option<Target> {
     let (prefix, rest) = text.split_once(':')?;
     Some(match prefix {
         "image" => Target::Image(rest.to_owned()),
+        "docker" => Target::Docker(rest.to_owned()),
+        "registry" => Target::Registry(rest.to_owned()),
+        "container" => Target::Container(rest.to_owned()),
         "dir" | "rootfs" => Target::Root(rest.into()),
         "fs" => Target::Source(rest.into()),
         "sbom" => Target::Sbom(rest.into()),
@@ -102,6 +111,9 @@ mod tests {
         assert_eq!(prefixed("image:dir:latest"), Some(Target::Image("dir:latest".into())));
         assert_eq!(prefixed("debian:bookworm"), None);
         assert_eq!(prefixed("debian"), None);
+        assert_eq!(prefixed("docker:debian:12"), Some(Target::Docker("debian:12".into())));
+        assert_eq!(prefixed("registry:host:5000/a"), Some(Target::Registry("host:5000/a".into())));
+        assert_eq!(prefixed("container:web"), Some(Target::Container("web".into())));
     }
 
     #[test]

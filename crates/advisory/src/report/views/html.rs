@@ -1,5 +1,6 @@
 //! HTML: one self-contained file with a filter and sortable columns. No script or style from elsewhere, no font, no request.
 
+use super::sections::{drift_summary, place};
 use super::text::{by_severity, count};
 use crate::matching::Status;
 use crate::report::{Finding, ScanReport};
@@ -48,6 +49,7 @@ pub fn html(report: &ScanReport) -> String {
         }
         out.push_str("</tbody></table>\n");
     }
+    extras(&mut out, report);
     for note in &report.notes {
         let _ = writeln!(out, "<p>{}</p>", escape(note));
     }
@@ -75,6 +77,43 @@ fn unknown(out: &mut String, report: &ScanReport) {
         let _ = writeln!(out, "<li>{place}{}</li>", escape(&unknown.why));
     }
     out.push_str("</ul></div>\n");
+}
+
+/// Credentials, weak settings and drift.
+fn extras(out: &mut String, report: &ScanReport) {
+    if !report.secrets.is_empty() {
+        out.push_str("<h2>Credentials</h2><table><thead><tr><th>Where</th><th>What</th><th>Begins</th><th>Brought by</th></tr></thead><tbody>\n");
+        for s in &report.secrets {
+            let deleted = if s.deleted { " <small>deleted above, still in the layer below</small>" } else { "" };
+            let _ = writeln!(
+                out,
+                "<tr><td><code>{}</code>{deleted}</td><td>{}</td><td><code>{}</code></td><td><code>{}</code></td></tr>",
+                escape(&place(&s.path, s.line)),
+                escape(&s.title),
+                escape(&s.hint),
+                escape(s.instruction.as_deref().unwrap_or(""))
+            );
+        }
+        out.push_str("</tbody></table>\n");
+    }
+    if !report.weaknesses.is_empty() {
+        out.push_str("<h2>Weak settings</h2><table><thead><tr><th>Severity</th><th>Check</th><th>Where</th><th>What to do</th></tr></thead><tbody>\n");
+        for w in &report.weaknesses {
+            let seen = if w.path.is_empty() { &w.evidence } else { &w.path };
+            let _ = writeln!(
+                out,
+                "<tr><td class=\"{0}\">{0}</td><td>{1}</td><td><code>{2}</code></td><td>{3}</td></tr>",
+                w.severity.word(),
+                escape(&w.id),
+                escape(seen),
+                escape(&w.fix)
+            );
+        }
+        out.push_str("</tbody></table>\n");
+    }
+    if let Some(drift) = &report.drift {
+        let _ = writeln!(out, "<p><strong>Different from the image:</strong> {}</p>", escape(&drift_summary(drift)));
+    }
 }
 
 /// A bar of the layers, each as wide as the number of its findings.

@@ -1,5 +1,6 @@
 //! JUnit XML: one suite a component, one failed case a finding, for continuous integration that knows nothing else.
 
+use super::sections::place;
 use crate::report::{Finding, ScanReport};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ pub fn junit(report: &ScanReport) -> String {
     for finding in report.open_findings() {
         suites.entry((finding.component().to_owned(), finding.package.version.clone())).or_default().push(finding);
     }
-    let total: usize = suites.values().map(Vec::len).sum();
+    let total: usize = suites.values().map(Vec::len).sum::<usize>() + report.secrets.len() + report.weaknesses.len();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         out,
@@ -47,6 +48,19 @@ pub fn junit(report: &ScanReport) -> String {
         }
         out.push_str("  </testsuite>\n");
     }
+    let secrets: Vec<[String; 3]> = report
+        .secrets
+        .iter()
+        .map(|s| [place(&s.path, s.line), s.rule.clone(), format!("{}: {}", s.title, s.hint)])
+        .collect();
+    let weaknesses: Vec<[String; 3]> = report
+        .weaknesses
+        .iter()
+        .map(|w| [w.path.clone(), w.id.clone(), format!("{}: {}", w.evidence, w.fix)])
+        .collect();
+    for (name, cases) in [("credentials", secrets), ("weak settings", weaknesses)] {
+        suite(&mut out, name, &cases);
+    }
     if !report.unknown.is_empty() {
         let _ = writeln!(
             out,
@@ -66,6 +80,24 @@ pub fn junit(report: &ScanReport) -> String {
     }
     out.push_str("</testsuites>\n");
     out
+}
+
+/// A suite of failed cases: class name, name, message.
+fn suite(out: &mut String, name: &str, cases: &[[String; 3]]) {
+    if cases.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "  <testsuite name=\"{name}\" tests=\"{0}\" failures=\"{0}\" skipped=\"0\">", cases.len());
+    for [class, name, message] in cases {
+        let _ = writeln!(
+            out,
+            "    <testcase classname=\"{}\" name=\"{}\"><failure message=\"{}\"/></testcase>",
+            escape(class),
+            escape(name),
+            escape(message)
+        );
+    }
+    out.push_str("  </testsuite>\n");
 }
 
 /// Text for XML 1.0: special characters are escaped, characters that XML cannot hold become U+FFFD.

@@ -1,5 +1,6 @@
 //! Markdown, for comments on changes and for wikis.
 
+use super::sections::{drift_summary, place};
 use super::text::{by_severity, count};
 use crate::matching::Status;
 use crate::report::{Finding, ScanReport};
@@ -38,6 +39,29 @@ pub fn markdown(report: &ScanReport) -> String {
                 code(&f.package.version)
             );
         }
+    }
+    if !report.secrets.is_empty() {
+        out.push_str("\n### Credentials\n\n| where | what | begins |\n| --- | --- | --- |\n");
+        for s in &report.secrets {
+            let deleted = if s.deleted { " (deleted above)" } else { "" };
+            let _ = writeln!(
+                out,
+                "| `{}`{deleted} | {} | `{}` |",
+                code(&place(&s.path, s.line)),
+                text(&s.title),
+                code(&s.hint)
+            );
+        }
+    }
+    if !report.weaknesses.is_empty() {
+        out.push_str("\n### Weak settings\n\n| severity | check | where | what to do |\n| --- | --- | --- | --- |\n");
+        for w in &report.weaknesses {
+            let seen = if w.path.is_empty() { &w.evidence } else { &w.path };
+            let _ = writeln!(out, "| {} | {} | `{}` | {} |", w.severity, text(&w.id), code(seen), text(&w.fix));
+        }
+    }
+    if let Some(drift) = &report.drift {
+        let _ = writeln!(out, "\n**Different from the image:** {}", text(&drift_summary(drift)));
     }
     if !report.unknown.is_empty() {
         out.push_str("\n**Not known, so the result is incomplete:**\n\n");

@@ -6,8 +6,10 @@ mod html;
 mod junit;
 mod markdown;
 mod sarif;
+mod sections;
 pub mod table;
 mod text;
+mod vex;
 
 pub use cyclonedx::cyclonedx;
 pub use gitlab::gitlab;
@@ -15,4 +17,6 @@ pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use sarif::sarif;
+pub use sections::dependency_tree;
 pub use table::{TableOptions, table};
+pub use vex::{csaf, openvex};

@@ -19,6 +19,17 @@ pub fn sarif(report: &ScanReport) -> Value {
         });
         results.push(result(finding, rule_index));
     }
+    for (id, text, level, path, line, instruction) in others(report) {
+        let rule_index = rules.iter().position(|r| r["id"] == id.as_str()).unwrap_or_else(|| {
+            rules.push(json!({"id": id, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level},
+                "properties": {"tags": ["security"]}}));
+            rules.len() - 1
+        });
+        let mut place = location(&path, instruction.as_deref());
+        place["physicalLocation"]["region"]["startLine"] = json!(line.max(1));
+        results.push(json!({"ruleId": id, "ruleIndex": rule_index, "level": level, "message": {"text": text},
+            "locations": [place], "partialFingerprints": {"stockade/v1": format!("{id}|{path}|{line}")}}));
+    }
     let notifications: Vec<Value> = report
         .unknown
         .iter()
@@ -41,6 +52,22 @@ pub fn sarif(report: &ScanReport) -> Value {
             "columnKind": "utf16CodeUnits"
         }]
     })
+}
+
+type Other = (String, String, &'static str, String, u32, Option<String>);
+
+/// Credentials and weak settings: rule, words, level, path, line, instruction.
+fn others(report: &ScanReport) -> Vec<Other> {
+    let secrets = report.secrets.iter().map(|s| {
+        let deleted = if s.deleted { ", deleted in an upper layer" } else { "" };
+        let text = format!("{}: {}{deleted}", s.title, s.hint);
+        (format!("secret/{}", s.rule), text, "error", s.path.clone(), s.line, s.instruction.clone())
+    });
+    let weaknesses = report.weaknesses.iter().map(|w| {
+        let text = format!("{}: {}", w.evidence, w.fix);
+        (format!("config/{}", w.id), text, level(w.severity), w.path.clone(), 0, w.instruction.clone())
+    });
+    secrets.chain(weaknesses).collect()
 }
 
 fn level(severity: Severity) -> &'static str {

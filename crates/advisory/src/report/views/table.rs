@@ -2,6 +2,7 @@
 //!
 //! A clean table must not look like a promise: age and limits of the facts are always printed.
 
+use super::sections;
 use super::text::{Paint, by_severity, columns, count, cut, printable};
 use crate::matching::Status;
 use crate::report::{Finding, ScanReport};
@@ -39,6 +40,7 @@ pub fn table(report: &ScanReport, options: &TableOptions) -> String {
         }
     }
     advice(&mut out, &rows, paint);
+    sections::tables(&mut out, report, paint);
     foot(&mut out, report, &rows, paint);
     out
 }
@@ -138,6 +140,10 @@ fn head(out: &mut String, report: &ScanReport, options: &TableOptions) {
     }
     parts.push(count(report.packages.len(), "package"));
     let _ = writeln!(out, "{}", parts.join(" · "));
+    if let Some(drift) = report.drift.as_ref().filter(|d| !d.is_empty()) {
+        let _ =
+            writeln!(out, "{}", paint.warn(&format!("Different from its image: {}", sections::drift_summary(drift))));
+    }
     let eol = target.os.as_ref().and_then(|os| os.eol.as_ref());
     if let (Some(eol), Some(today)) = (eol, options.today)
         && eol.parse::<jiff::civil::Date>().is_ok_and(|day| day < today)

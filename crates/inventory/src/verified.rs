@@ -1,0 +1,147 @@
+//! Layers whose digest is checked while they are read.
+//!
+//! What is read of a layer is kept by its diff id and believed by every later scan, the gate's too. So the id must be
+//! that of the bytes, and not what a document beside them says: an archive or registry could otherwise put a false
+//! inventory under the id of somebody else's layer.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use crate::layer::LayerInventory;
+use crate::layer_tar::scan_layer;
+use crate::model::Unknown;
+use crate::options::Options;
+
+/// Bytes read after a tar's end to finish the digest. Real tars end with up to 10 KiB of zeros.
+const MAX_TAIL_BYTES: u64 = 64 << 20;
+
+struct Hashing<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buffer)?;
+        self.hash.update(buffer.get(..got).unwrap_or_default());
+        Ok(got)
+    }
+}
+
+/// A second reading, for hard links: read to its end when dropped, so that it is known to be the same bytes.
+struct Again<'a> {
+    stream: Hashing<Box<dyn Read + Send + 'a>>,
+    seen: Arc<Mutex<Option<String>>>,
+}
+
+impl Read for Again<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Drop for Again<'_> {
+    fn drop(&mut self) {
+        let whole = io::copy(&mut self.stream, &mut io::sink()).is_ok();
+        let digest = if whole { digest_of(&self.stream.hash) } else { String::new() };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    }
+}
+
+fn digest_of(hash: &Sha256) -> String {
+    hash.clone().finalize().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Reads a layer as [`crate::scan_layer`] does. Its `diff_id` is the digest of the bytes that were read; empty when the
+/// stream could not be read to its end.
+pub fn scan_layer_verified<'a>(
+    stream: impl Read,
+    reopen: Option<&dyn Fn() -> io::Result<Box<dyn Read + Send + 'a>>>,
+    options: &Options,
+) -> LayerInventory {
+    let mut stream = Hashing { inner: stream, hash: Sha256::new() };
+    let seen = Arc::new(Mutex::new(None));
+    let again = |open: &dyn Fn() -> io::Result<Box<dyn Read + Send + 'a>>| {
+        let stream = Hashing { inner: open()?, hash: Sha256::new() };
+        Ok(Box::new(Again { stream, seen: Arc::clone(&seen) }) as Box<dyn Read + Send + 'a>)
+    };
+    let mut layer = match reopen {
+        Some(open) => scan_layer(&mut stream, "", Some(&|| again(open)), options),
+        None => scan_layer(&mut stream, "", None, options),
+    };
+    // With an entry limit reached, gigabytes may follow: they are not read for the digest's sake alone.
+    let tail = io::copy(&mut (&mut stream).take(MAX_TAIL_BYTES), &mut io::sink());
+    if tail.is_ok_and(|bytes| bytes < MAX_TAIL_BYTES) {
+        layer.diff_id = digest_of(&stream.hash);
+    }
+    if let Some(second) = seen.lock().unwrap_or_else(PoisonError::into_inner).take()
+        && second != layer.diff_id
+    {
+        layer.diff_id = String::new();
+        layer.unknown.push(Unknown::new("layer", "", "it had other bytes when it was read a second time"));
+    }
+    layer
+}
+
+/// Compares a layer's digest with the one that its image's configuration tells, and says where they differ. The layer
+/// goes by the configuration's id afterwards; it is no longer [`LayerInventory::is_whole`] if that is not its own.
+pub fn expect_digest(mut layer: LayerInventory, diff_id: &str) -> LayerInventory {
+    if layer.diff_id != diff_id {
+        let why = match layer.diff_id.as_str() {
+            "" => "it could not be read to its end, so its digest is not known".to_owned(),
+            found => format!("its content has the digest {found}, and the image names {diff_id}"),
+        };
+        // Damage says it already.
+        if layer.diff_id.is_empty() && layer.unknown.iter().any(|u| u.what == "layer") {
+            diff_id.clone_into(&mut layer.diff_id);
+            return layer;
+        }
+        layer.unknown.push(Unknown::new("layer", "", why));
+        diff_id.clone_into(&mut layer.diff_id);
+    }
+    layer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer() -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "x", io::empty()).unwrap();
+        tar.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_digest_is_of_the_whole_stream() {
+        let bytes = layer();
+        let expected = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let found = scan_layer_verified(bytes.as_slice(), None, &Options::default());
+        assert_eq!(found.diff_id, format!("sha256:{expected}"));
+        let same = expect_digest(found.clone(), &found.diff_id);
+        assert!(same.is_whole());
+    }
+
+    #[test]
+    fn a_layer_under_another_ones_id_is_said_and_never_kept() {
+        let found = scan_layer_verified(layer().as_slice(), None, &Options::default());
+        let false_id = format!("sha256:{}", "0".repeat(64));
+        let found = expect_digest(found, &false_id);
+        assert_eq!(found.diff_id, false_id);
+        assert!(!found.is_whole());
+        assert!(found.unknown[0].why.contains("and the image names sha256:0000"), "{:?}", found.unknown);
+    }
+
+    #[test]
+    fn a_cut_stream_is_one_report() {
+        let bytes = layer();
+        let cut = bytes.get(..300).unwrap();
+        let found = expect_digest(scan_layer_verified(cut, None, &Options::default()), "sha256:1");
+        assert!(!found.is_whole());
+    }
+}
