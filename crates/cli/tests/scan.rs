@@ -165,7 +165,7 @@ fn a_layer_under_a_false_digest_is_said_and_does_not_poison_the_cache() {
     let false_one = tar(&[RELEASE, ("var/lib/dpkg/status", &status(&[("hello", "2.10-2", "")]), 0o644)]);
     let id = format!("sha256:{}", hex(&honest));
     let lie = world.scratch().join("lie.tar");
-    std::fs::write(&lie, archive(&[false_one.clone()], &json!({}), Some(vec![id.clone()]))).unwrap();
+    std::fs::write(&lie, archive(std::slice::from_ref(&false_one), &json!({}), Some(vec![id.clone()]))).unwrap();
     let seen = report(&world.sk(&["scan", "--json", lie.to_str().unwrap()]).ok());
     assert!(seen["unknown"].to_string().contains("and the image names"), "{seen}");
     world.sk(&["scan", "--strict", lie.to_str().unwrap()]).fails_with(4);
@@ -321,7 +321,7 @@ fn base_layers_lines_templates_trees_and_statements() {
         ("var/lib/dpkg/status", &all, 0o644),
         ("app/node_modules/lodash/package.json", "{\"name\":\"lodash\",\"version\":\"4.17.0\"}", 0o644),
     ]);
-    let below = archive(&[base.clone()], &json!({}), None);
+    let below = archive(std::slice::from_ref(&base), &json!({}), None);
     let below = String::from_utf8_lossy(&below).contains("app:1").then_some(below).unwrap();
     world.sk_with_input(&["load"], &below).ok();
     world.sk(&["tag", "app:1", "base:1"]).ok();

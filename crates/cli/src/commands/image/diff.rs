@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use stockade_image::diff::{ChangeKind, ConfigChange, FileChange, config_changes};
+use stockade_inventory::Options;
 
 use super::super::images::{find, open};
 use crate::Outcome;
@@ -124,7 +125,7 @@ fn packages(context: &Context, args: &Args) -> Result<Vec<PackageChange>, Failur
 }
 
 fn versions(context: &Context, name: &str) -> Result<Versions, Failure> {
-    let listing = scanner::list(context, &Spec::Image(name.to_owned()))?;
+    let listing = scanner::list(context, &Spec::Image(name.to_owned()), &Options::default())?;
     let mut versions = Versions::new();
     for package in listing.inventory.packages {
         versions.entry((package.kind.purl_type().to_owned(), package.name)).or_default().push(package.version);
