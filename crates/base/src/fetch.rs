@@ -1,12 +1,19 @@
 //! Downloads: bounded, verified by hash, retried, and kept in a cache that is addressed by hash.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::error::BaseError;
 use crate::mirror::Mirror;
@@ -28,6 +35,31 @@ pub struct Expected<'a> {
     pub size: u64,
     /// Lower-case hex.
     pub sha256: &'a str,
+}
+
+/// Looks each host up once, however many connections are made to it: several threads start at the same time, and name
+/// servers of small networks drop questions that come all at once (the resolver then waits five seconds).
+#[derive(Debug, Default)]
+struct OneLookup {
+    resolver: DefaultResolver,
+    /// By `host:port`; the lock is held during a lookup, so that others wait for its answer.
+    known: Mutex<HashMap<String, Vec<SocketAddr>>>,
+}
+
+impl Resolver for OneLookup {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let key = uri.scheme().zip(uri.authority()).and_then(|(s, a)| DefaultResolver::host_and_port(s, a));
+        let Some(key) = key else { return self.resolver.resolve(uri, config, timeout) };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(addresses) = known.get(&key) {
+            let mut found = self.resolver.empty();
+            addresses.iter().for_each(|a| found.push(*a));
+            return Ok(found);
+        }
+        let found = self.resolver.resolve(uri, config, timeout)?;
+        known.insert(key, found.to_vec());
+        Ok(found)
+    }
 }
 
 /// A downloader for one mirror, shared by threads.
@@ -67,7 +99,8 @@ impl Client {
             .max_redirects(5)
             .build();
         let advice = mirror.advice(distro);
-        Ok(Client { agent: config.new_agent(), cache, advice, answered: AtomicBool::new(false) })
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), OneLookup::default());
+        Ok(Client { agent, cache, advice, answered: AtomicBool::new(false) })
     }
 
     /// Fetches a file that will prove itself by signature.

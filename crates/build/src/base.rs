@@ -201,7 +201,7 @@ fn make(build: &Build<'_>, name: &str, base: &BaseName, step: StepId) -> Result<
     let mut request = BaseRequest::new(base.clone(), build.store.root().join("build/archive"), root.clone());
     request.keyring = mirror.keyring.clone();
     request.mirror = MirrorChoice {
-        flag: None,
+        flag: build.request.mirror.clone(),
         config_debian: mirror.debian.clone(),
         config_debian_security: mirror.debian_security.clone(),
         config_ubuntu: mirror.ubuntu.clone(),

@@ -42,6 +42,8 @@ pub struct BuildRequest {
     pub build_contexts: BTreeMap<String, PathBuf>,
     /// `--platform`, as written; only this machine's is accepted.
     pub platform: Option<String>,
+    /// `--mirror`: the archive that base images are made from, before all that settings and the host say.
+    pub mirror: Option<String>,
     /// What becomes of the result.
     pub output: Output,
     /// Proxy variables (`http_proxy` …) of the caller, given to steps but not to the image or the cache.
@@ -70,6 +72,7 @@ impl BuildRequest {
             extra_hosts: Vec::new(),
             build_contexts: BTreeMap::new(),
             platform: None,
+            mirror: None,
             output: Output::Image,
             proxies: BTreeMap::new(),
             source_date_epoch: None,

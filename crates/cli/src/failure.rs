@@ -107,6 +107,7 @@ impl<E: Error + 'static> From<E> for Failure {
         let mut hint = None;
         let mut exit = Exit::FAILED;
         let mut broken_pipe = false;
+        let mut denied = false;
         let mut next: Option<&(dyn Error + 'static)> = Some(&error);
         while let Some(e) = next {
             let words = e.to_string();
@@ -119,12 +120,16 @@ impl<E: Error + 'static> From<E> for Failure {
             }
             if let Some(io) = e.downcast_ref::<std::io::Error>() {
                 broken_pipe |= io.kind() == std::io::ErrorKind::BrokenPipe;
+                denied |= io.kind() == std::io::ErrorKind::PermissionDenied;
             }
             if let Some((code, words)) = classify(e) {
                 exit = code.unwrap_or(exit);
                 hint = hint.or(words);
             }
             next = e.source();
+        }
+        if denied && hint.is_none() && !rustix::process::geteuid().is_root() {
+            hint = Some("images and containers belong to root: run it as root, for example with sudo, or name a directory of your own with --root".to_owned());
         }
         Failure { message: one_line(&message), hint, exit, broken_pipe }
     }

@@ -67,6 +67,8 @@ fn a_base_that_is_nowhere_names_what_was_tried_and_the_ways_out() {
     for part in ["http://127.0.0.1:9/debian", "local store", "registry", "image import", "stockade.toml"] {
         assert!(err.contains(part), "{part} in {err}");
     }
+    assert!(err.contains("from $STOCKADE_DEBIAN_MIRROR"), "{err}");
+    w.build("FROM debian:bookworm\n", &["--mirror", "http://127.0.0.1:9/mine"]).fails(1, &["http://127.0.0.1:9/mine"]);
     w.build("FROM debian:potato\n", &[]).fails(1, &["debian:potato"]);
     // An alias beside the Dockerfile.
     w.file("stockade.toml", "[base]\nubuntu = \"busybox:1\"\n");

@@ -239,3 +239,24 @@ fn mistakes_are_one_line_and_leave_nothing() {
     }
     world.leaves_nothing();
 }
+
+#[test]
+fn another_user_is_told_that_root_is_needed() {
+    let Some(world) = World::new() else { return };
+    // The binary may be where nobody else may look.
+    let binary = world.scratch().join("stockade");
+    std::fs::copy(env!("CARGO_BIN_EXE_stockade"), &binary).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(world.root().parent().unwrap(), open).unwrap();
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).args(arguments);
+        command.env("STOCKADE_ROOT", world.root()).env("STOCKADE_RUN", world.run_dir()).env("NO_COLOR", "1");
+        command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");
+        common::Ran::from(command.output().unwrap())
+    };
+    let ran = as_nobody(&["run", "--rm", IMAGE, "true"]).fails_with(1);
+    assert!(ran.err.contains("running a container needs root, and this is user 65534"), "{}", ran.err);
+    let ran = as_nobody(&["ps"]).fails_with(1);
+    assert!(ran.err.contains("Permission denied") && ran.err.contains("run it as root"), "{}", ran.err);
+}

@@ -31,7 +31,7 @@ fn a_published_port_answers_and_is_shown() {
     let ran =
         world.sk(&["run", "--name", "second", "-p", &format!("127.0.0.1:{port}:80"), IMAGE, "true"]).fails_with(125);
     assert!(ran.err.contains(&port), "{}", ran.err);
-    world.sk(&["rm", "second"]).ok();
+    assert_eq!(world.sk(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "web");
     world.sk(&["rm", "-f", "web"]).ok();
     assert!(get(&port).is_none());
     world.leaves_nothing();

@@ -124,3 +124,40 @@ fn run_and_build_pull_what_is_missing() {
     let failed = world.sk(&["build", context.to_str().unwrap()]).fails_with(1);
     assert!(failed.err.contains("manifest unknown") || failed.err.contains("name unknown"), "{}", failed.err);
 }
+
+#[test]
+fn a_full_disk_ends_a_pull_and_the_store_stays_whole() {
+    let (Some(world), Some(registry)) = (World::new(), Registry::start(false)) else { return };
+    trust(&world, &registry, "");
+    // Two layers' worth of bytes that no compression makes smaller.
+    let mut noise = Vec::new();
+    let mut state = 1u64;
+    while noise.len() < 24 << 20 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        noise.push((state >> 56) as u8);
+    }
+    let scratch = world.scratch();
+    std::fs::write(scratch.join("big"), noise).unwrap();
+    let tar = scratch.join("big.tar");
+    assert!(Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(&scratch).arg("big").status().unwrap().success());
+    let name = registry.name("big:1");
+    world.sk(&["import", tar.to_str().unwrap(), &name]).ok();
+    world.sk(&["push", "-q", &name]).ok();
+    let small = world.root().with_file_name("small");
+    std::fs::create_dir(&small).unwrap();
+    assert!(
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&small).status().unwrap().success()
+    );
+    let mut ran = Vec::new();
+    for arguments in [vec!["pull", "-q", name.as_str()], vec!["images", "-aq"], vec!["pull", "-q", name.as_str()]] {
+        ran.push(Ran::from(world.command(&arguments).env("STOCKADE_ROOT", &small).output().unwrap()));
+    }
+    let staged: Vec<String> = common::names(&small.join("tmp")).collect();
+    assert!(Command::new("umount").arg(&small).status().unwrap().success());
+    for failed in [&ran[0], &ran[2]] {
+        assert_eq!(failed.code, 1, "{}", failed.err);
+        assert!(failed.err.contains("pace left") && failed.err.lines().count() <= 2, "{}", failed.err);
+    }
+    assert_eq!((ran[1].code, ran[1].out.as_str()), (0, ""), "{}", ran[1].err);
+    assert!(staged.is_empty(), "half-written: {staged:?}");
+}

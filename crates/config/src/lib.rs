@@ -214,9 +214,7 @@ impl Settings {
     }
 
     fn apply_environment(&mut self, env: &dyn Environment) -> Result<(), ConfigError> {
-        overlay(&mut self.mirror.debian, env.get("STOCKADE_DEBIAN_MIRROR"));
-        overlay(&mut self.mirror.debian_security, env.get("STOCKADE_DEBIAN_SECURITY_MIRROR"));
-        overlay(&mut self.mirror.ubuntu, env.get("STOCKADE_UBUNTU_MIRROR"));
+        // Mirrors are chosen by `base`: flag, file, environment, the host's apt sources.
         overlay(&mut self.mirror.keyring, env.get("STOCKADE_KEYRING").map(PathBuf::from));
         replace(&mut self.network.bridge, env.get("STOCKADE_BRIDGE"));
         overlay(&mut self.network.subnet, env.get("STOCKADE_SUBNET"));

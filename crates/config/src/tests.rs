@@ -66,7 +66,7 @@ fn later_files_win_key_by_key_and_the_environment_wins_over_files() {
     assert_eq!(settings.base["ubuntu"], "debian:bookworm");
     assert_eq!(settings.base["alpine"], "debian");
     assert_eq!(settings.gate.mode, GateMode::Deny);
-    assert_eq!(settings.mirror.debian.as_deref(), Some("http://b"));
+    assert_eq!(settings.mirror.debian.as_deref(), Some("http://a"), "the order of mirrors is flag, file, environment");
     assert_eq!(settings.dirs.root, Path::new("/somewhere"));
     assert_eq!(settings.dirs.run, Path::new("/run/stockade"));
 }

@@ -1,5 +1,6 @@
 //! `stockade build`
 
+pub mod base;
 mod flags;
 mod progress;
 mod report;

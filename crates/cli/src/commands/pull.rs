@@ -3,6 +3,7 @@
 use stockade_image::{Reference, Store};
 use stockade_registry::{Client, PullOptions, parse_platform};
 
+use super::build::base::{self, can_be_made};
 use super::images::open;
 use crate::Outcome;
 use crate::context::Context;
@@ -25,6 +26,9 @@ pub struct Args {
     /// Print the name of the image and nothing else
     #[arg(short, long)]
     quiet: bool,
+    /// Package archive to make a distribution's base image from, instead of the configured one
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
     #[command(flatten)]
     registry: RegistryArgs,
     /// What to pull
@@ -39,6 +43,14 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let options = PullOptions { platform };
     let store = open(context)?;
     let client = args.registry.client(context);
+    let own_platform = options.platform.is_none();
+    if !args.all_tags && own_platform && named.registry.is_none() && can_be_made(&args.name) {
+        base::make(context, &args.name, args.mirror.as_deref(), true, args.quiet)?;
+        return output::to_stdout(&format!("{}\n", named.or_latest())).map(|()| Exit::DONE);
+    }
+    if args.mirror.is_some() {
+        return Err(Failure::usage(format!("--mirror is for images that are made from a distribution's archive, and `{}` is none", args.name)));
+    }
     if !args.all_tags {
         one(&client, &store, &named, &options, args.quiet)?;
         return Ok(Exit::DONE);
@@ -79,6 +91,9 @@ pub(super) fn ensure(context: &Context, image: &str, when: &str, quiet: bool) ->
     let full = named.clone().or_latest();
     if found.is_none() && !quiet {
         output::to_stderr(&format!("Unable to find image '{full}' locally\n"));
+    }
+    if can_be_made(image) {
+        return base::make(context, image, None, found.is_some(), quiet).map_err(|f| f.with_exit(Exit::ENGINE));
     }
     let progress = Transfer::new(Way::In, quiet);
     let pulled = RegistryArgs::default().client(context).pull(&store, &named, &PullOptions::default(), &progress);

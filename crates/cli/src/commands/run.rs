@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use stockade_engine::{StartOptions, Streams};
+use stockade_engine::{Engine, EngineError, StartOptions, Streams};
 
 use crate::Outcome;
 use crate::container::attach::{self, End};
@@ -53,7 +53,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     cid_file.write(&created.id)?;
     let signals = if args.detach { None } else { attach::block_signals(args.flags.tty, args.sig_proxy) };
     let options = StartOptions { attach: streams, terminal: terminal::size() };
-    let started = engine.start(&created.id, &options).map_err(start_failure)?;
+    let started = engine.start(&created.id, &options).map_err(|e| undo(&engine, &created.id, e))?;
     for line in &started.warnings {
         output::warn(line);
     }
@@ -70,6 +70,17 @@ pub fn run(args: Args, context: &Context) -> Outcome {
             Err(Failure::new("the container's monitor was killed, and the container with it").with_exit(Exit(137)))
         }
     }
+}
+
+/// A container that the engine could not start (a port in use, say) goes again: nothing is left half-done. One whose
+/// program is missing or not executable stays, as docker's does.
+fn undo(engine: &Engine, id: &str, error: EngineError) -> Failure {
+    let failure = start_failure(error);
+    if failure.exit() == Exit::ENGINE {
+        // What could not be removed is shown by `ps -a`; the first error is the one to tell.
+        let _ = engine.remove(id, true, true);
+    }
+    failure
 }
 
 /// A container's exit code as ours.

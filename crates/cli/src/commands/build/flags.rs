@@ -55,6 +55,9 @@ pub struct Flags {
     /// What becomes of the result: image, `type=tar|local|oci|docker,dest=PATH`, or a directory
     #[arg(short, long, value_name = "SPEC")]
     pub output: Option<String>,
+    /// Package archive to make base images from, instead of the configured one
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
     /// How progress is shown: auto, plain, tty or quiet
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub progress: String,
@@ -224,6 +227,7 @@ impl Flags {
             return Err(Failure::usage(format!("`--call={call}` is not supported")).hint("`build` and `check` are"));
         }
         let mut request = BuildRequest::new(PathBuf::from("."));
+        request.mirror.clone_from(&self.mirror);
         for name in &self.tag {
             let reference = name
                 .parse::<Reference>()
