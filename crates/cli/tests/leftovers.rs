@@ -13,7 +13,7 @@ use rustix::process::Signal;
 #[test]
 fn fifty_lives_leave_the_machine_as_it_was() {
     let Some(world) = World::new() else { return };
-    let before = machine();
+    let before = machine(&world);
     let mut ids = Vec::new();
     for n in 0..50u32 {
         let name = format!("c{n}");
@@ -59,15 +59,19 @@ fn fifty_lives_leave_the_machine_as_it_was() {
         }
     });
     assert!(common::machine_traces(&ids).is_empty(), "{:?}", common::machine_traces(&ids));
-    eventually("the kernel has taken its interfaces away", || machine() == before);
+    eventually("the kernel has taken its interfaces away", || machine(&world) == before);
 }
 
-/// Network interfaces and mounts of the whole machine.
-fn machine() -> Vec<String> {
+/// Mounts, and network interfaces of this world: other tests run beside this one.
+fn machine(world: &World) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mut all: Vec<String> =
-        mounts.lines().filter(|l| l.contains("overlay") || l.contains("stockade-test")).map(str::to_owned).collect();
-    all.extend(common::names(std::path::Path::new("/sys/class/net")).filter(|n| n.starts_with("skt")));
+    let ours = world.root().parent().unwrap().display().to_string();
+    let mut all: Vec<String> = mounts.lines().filter(|l| l.contains(&ours)).map(str::to_owned).collect();
+    let net = std::path::Path::new("/sys/class/net");
+    all.extend(common::names(net).filter(|name| {
+        let bridge = std::fs::read_link(net.join(name).join("master")).ok();
+        name == world.bridge() || bridge.is_some_and(|b| b.ends_with(world.bridge()))
+    }));
     all.sort();
     all
 }

@@ -260,3 +260,14 @@ fn another_user_is_told_that_root_is_needed() {
     let ran = as_nobody(&["ps"]).fails_with(1);
     assert!(ran.err.contains("Permission denied") && ran.err.contains("run it as root"), "{}", ran.err);
 }
+
+#[test]
+fn a_disposable_container_can_be_restarted() {
+    let Some(world) = World::new() else { return };
+    world.sk(&["run", "-d", "--rm", "--name", "c", IMAGE, "sh", "-c", "echo once >> /kept; exec sleep 1000"]).ok();
+    common::eventually("it has written", || world.sk(&["exec", "c", "cat", "/kept"]).out == "once\n");
+    world.sk(&["restart", "-t", "0", "c"]).ok();
+    common::eventually("it has written again", || world.sk(&["exec", "c", "cat", "/kept"]).out == "once\nonce\n");
+    world.sk(&["stop", "-t", "0", "c"]).ok();
+    world.leaves_nothing();
+}

@@ -70,6 +70,11 @@ impl ContainerPaths {
     pub fn monitor(&self) -> PathBuf {
         self.run.join("monitor")
     }
+
+    /// Exists while `restart` is between stop and start: a container with `--rm` is not removed then.
+    pub fn restarting(&self) -> PathBuf {
+        self.run.join("restarting")
+    }
 }
 
 /// Name of the monitor's socket inside [`ContainerPaths::run`].

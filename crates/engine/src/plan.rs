@@ -113,7 +113,10 @@ fn root(spec: &Spec, paths: &ContainerPaths) -> Root {
     if spec.lower.is_empty() {
         return Root::Dir { path: paths.upper(), readonly };
     }
-    Root::Overlay { lower: spec.lower.clone(), upper: paths.upper(), work: paths.work(), readonly, volatile: false }
+    // What goes with the container need not reach the disk: else the kernel writes the whole file system back when the
+    // container ends (sync_filesystem in the unmount of an overlay), which takes seconds on a busy host.
+    let volatile = spec.host.auto_remove;
+    Root::Overlay { lower: spec.lower.clone(), upper: paths.upper(), work: paths.work(), readonly, volatile }
 }
 
 /// The process of a specification, for its first start and as the template of `exec`.

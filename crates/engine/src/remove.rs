@@ -84,8 +84,13 @@ impl Engine {
     /// Takes away everything that belongs to a container whose monitor is gone (or is the caller).
     /// Every step may have been done before.
     pub(crate) fn erase(&self, id: &str, record: Option<&Record>, volumes: bool) -> Result<(), EngineError> {
-        let paths = self.container(id);
         self.release_runtime(id, record)?;
+        self.erase_files(id, record, volumes)
+    }
+
+    /// The part of [`Engine::erase`] that is on disk, for the monitor, which let go of the kernel's part before.
+    pub(crate) fn erase_files(&self, id: &str, record: Option<&Record>, volumes: bool) -> Result<(), EngineError> {
+        let paths = self.container(id);
         let name = fs::read_to_string(paths.name()).unwrap_or_default();
         if let Some(record) = record {
             events::emit(self.root(), &record.spec, &record.name, "destroy", &[]);
@@ -117,12 +122,18 @@ impl Engine {
 
     /// Kills what runs in the container's cgroup and takes away the group and the network endpoint.
     pub(crate) fn release_runtime(&self, id: &str, record: Option<&Record>) -> Result<(), EngineError> {
-        let cgroup = Cgroup::open(&paths::cgroup(id));
-        cgroup.kill()?;
-        cgroup.remove()?;
+        Self::release_cgroup(id)?;
         if record.is_none_or(|r| r.spec.host.network == crate::NetMode::Bridge) {
             self.network()?.detach(id)?;
         }
+        Ok(())
+    }
+
+    /// Kills what runs in the container's cgroup and takes away the group.
+    pub(crate) fn release_cgroup(id: &str) -> Result<(), EngineError> {
+        let cgroup = Cgroup::open(&paths::cgroup(id));
+        cgroup.kill()?;
+        cgroup.remove()?;
         Ok(())
     }
 
@@ -171,6 +182,17 @@ impl Engine {
         }
         self.gc_names_and_leases();
         self.gc_run_dirs();
+        self.gc_network();
+    }
+
+    /// Connections of containers and steps that are gone, and a network that nobody is connected to.
+    fn gc_network(&self) {
+        let Ok(network) = self.network() else { return };
+        let containers = paths::containers(self.root());
+        let live = |id: &str| containers.join(id).is_dir() || crate::step::holder_alive(id) || !self.unclaimed(id);
+        if network.has_leftovers(&live) {
+            let _ = network.gc(&live);
+        }
     }
 
     /// Names and image leases of containers that are gone: a process was killed between two steps of a removal.
@@ -198,7 +220,11 @@ impl Engine {
                 let _ = self.bury(id);
             }
             // `--rm` whose monitor was killed between the end and the removal.
-            Ok(record) if record.state.status == Status::Exited && record.spec.host.auto_remove => {
+            Ok(record)
+                if record.state.status == Status::Exited
+                    && record.spec.host.auto_remove
+                    && !paths.restarting().exists() =>
+            {
                 if !record::monitor_alive(&paths)
                     && let Ok(lock) = self.lock(id)
                 {

@@ -119,8 +119,11 @@ impl Engine {
 
     /// Stops and starts again.
     pub fn restart(&self, name: &str, signal: Option<i32>, seconds: Option<i64>) -> Result<Started, EngineError> {
-        self.stop(name, signal, seconds)?;
-        let started = self.start(name, &StartOptions::default())?;
+        let mark = self.container(&self.resolve(name)?).restarting();
+        durable::write_volatile(&mark, b"", 0o600)?;
+        let restarted = self.stop(name, signal, seconds).and_then(|()| self.start(name, &StartOptions::default()));
+        let _ = std::fs::remove_file(&mark);
+        let started = restarted?;
         self.emit(&self.find(name)?, "restart", &[]);
         Ok(started)
     }

@@ -165,6 +165,12 @@ impl Network {
         Ok(released)
     }
 
+    /// Whether [`Network::gc`] would find something, as far as the state directory tells: cheap, no kernel is asked.
+    pub fn has_leftovers(&self, live: &dyn Fn(&str) -> bool) -> bool {
+        self.state.exists()
+            && self.state.endpoint_ids().is_ok_and(|ids| ids.is_empty() || ids.iter().any(|id| !live(id)))
+    }
+
     /// Takes away the connections of all containers whose id `live` denies, and everything in the kernel and on disk
     /// that belongs to no connection: what crashed or killed processes left.
     pub fn gc(&self, live: &dyn Fn(&str) -> bool) -> Result<Collected, NetworkError> {

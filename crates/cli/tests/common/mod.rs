@@ -89,6 +89,11 @@ impl World {
         self.dir.path().join("run")
     }
 
+    /// Name of this world's bridge.
+    pub fn bridge(&self) -> &str {
+        &self.bridge
+    }
+
     /// A directory for the test's own files.
     pub fn scratch(&self) -> PathBuf {
         let path = self.dir.path().join("scratch");

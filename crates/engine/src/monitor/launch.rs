@@ -52,6 +52,11 @@ impl Monitor {
         let around = Surroundings { engine: &self.engine, paths: &self.paths, user: &user, terminal: self.terminal };
         let plan = plan(&self.spec, &around)?;
         self.write_names()?;
+        if self.spec.host.auto_remove {
+            // A volatile overlay leaves this mark and is not mounted again with it: after a crash of the machine files may
+            // be missing. None happened, else no monitor would be left to start this container again.
+            let _ = fs::remove_dir_all(self.paths.work().join("work/incompat"));
+        }
         let (stdio, mut ours) = streams(self.spec.tty, self.spec.interactive)?;
         let result = stockade_sandbox::create(&plan, stdio).map_err(EngineError::from).and_then(|mut created| {
             let endpoint = self.connect(&created)?;

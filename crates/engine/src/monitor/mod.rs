@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use stockade_durable::Lock;
+use stockade_network::{Network, Released};
 use stockade_sandbox::cgroup::Cgroup;
 use stockade_sandbox::process::{self, Signals};
 
@@ -92,6 +93,8 @@ pub(crate) struct Monitor {
     warnings: Vec<String>,
     /// When memory that is not needed in quiet times goes back to the system.
     shrink_at: Option<Instant>,
+    /// What the kernel takes its time for when the last connection is given up: done when nobody waits any more.
+    released: Option<Released<'static>>,
 }
 
 /// The monitor's whole life. The result is its exit code, which nobody reads.
@@ -173,6 +176,7 @@ impl Monitor {
             restart_at: None,
             warnings: Vec::new(),
             shrink_at: None,
+            released: None,
         })
     }
 
@@ -224,13 +228,17 @@ impl Monitor {
             health.abort();
         }
         drop(live);
-        let _ = self.engine.release_runtime(&self.spec.id, None);
+        let again = !self.state.stopped_by_hand && self.policy().wants_restart(code, self.state.restart_count);
+        if again {
+            let _ = self.engine.release_runtime(&self.spec.id, None);
+        } else {
+            self.release();
+        }
         self.state.exit_code = code;
         self.state.oom_killed = status.oom_killed;
         self.state.finished_at = clock::now();
         self.state.pid = 0;
         self.state.endpoint = None;
-        let again = !self.state.stopped_by_hand && self.policy().wants_restart(code, self.state.restart_count);
         if status.oom_killed {
             self.emit("oom", &[]);
         }
@@ -248,6 +256,19 @@ impl Monitor {
         again
     }
 
+    /// Gives back what the container had of the kernel: its addresses and ports are free at once, and what takes time
+    /// is left for the very end.
+    fn release(&mut self) {
+        let _ = Engine::release_cgroup(&self.spec.id);
+        if self.spec.host.network == crate::NetMode::Bridge
+            && let Ok(network) = self.engine.network()
+        {
+            // Lives as long as this process, which is about to end.
+            let network: &'static Network = Box::leak(Box::new(network));
+            self.released = network.release(&self.spec.id).ok();
+        }
+    }
+
     /// Tells those who wait for the end, and lets them go once they have heard it.
     fn dismiss(&mut self, code: i32) {
         for peer in &mut self.peers {
@@ -263,9 +284,10 @@ impl Monitor {
         self.spec.host.restart
     }
 
-    /// The last things: nothing may be left, and who waits hears the exit code when that is so.
+    /// The last things. Who waits hears the exit code when nothing is left that could be in somebody's way; what the
+    /// kernel does slowly comes after that.
     fn farewell(&mut self) {
-        if self.spec.host.auto_remove {
+        if self.spec.host.auto_remove && !self.paths.restarting().exists() {
             let _ = self.erase();
         } else {
             self.leave();
@@ -276,11 +298,15 @@ impl Monitor {
         while !self.peers.is_empty() && Instant::now() < until {
             self.flush_peers(until);
         }
+        if let Some(released) = self.released.take() {
+            self.peers.clear();
+            let _ = released.finish();
+        }
     }
 
     fn erase(&mut self) -> Result<(), EngineError> {
         let record = Record { spec: self.spec.clone(), name: self.name(), state: self.state.clone(), stale: false };
-        self.engine.erase(&self.spec.id, Some(&record), true)?;
+        self.engine.erase_files(&self.spec.id, Some(&record), true)?;
         let _ = fs::remove_dir_all(&self.paths.run);
         Ok(())
     }
