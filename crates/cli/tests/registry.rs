@@ -5,7 +5,7 @@ mod common;
 mod registry_common;
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use common::{IMAGE, Ran, World};
 use registry_common::{Registry, trust};
