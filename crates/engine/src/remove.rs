@@ -1,7 +1,7 @@
 //! `rm`, and the cleaning up that every other end needs: after it nothing of the container is left.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use stockade_durable as durable;
@@ -85,11 +85,12 @@ impl Engine {
     /// Every step may have been done before.
     pub(crate) fn erase(&self, id: &str, record: Option<&Record>, volumes: bool) -> Result<(), EngineError> {
         self.release_runtime(id, record)?;
-        self.erase_files(id, record, volumes)
+        remove_tree(&self.bury_files(id, record, volumes)?)
     }
 
-    /// The part of [`Engine::erase`] that is on disk, for the monitor, which let go of the kernel's part before.
-    pub(crate) fn erase_files(&self, id: &str, record: Option<&Record>, volumes: bool) -> Result<(), EngineError> {
+    /// The part of [`Engine::erase`] that is on disk, for the monitor, which let go of the kernel's part before. When it
+    /// returns the container is gone for everybody; its files are in the returned directory and still to be removed.
+    pub(crate) fn bury_files(&self, id: &str, record: Option<&Record>, volumes: bool) -> Result<PathBuf, EngineError> {
         let paths = self.container(id);
         let name = fs::read_to_string(paths.name()).unwrap_or_default();
         if let Some(record) = record {
@@ -109,7 +110,6 @@ impl Engine {
         if let Ok(store) = self.store() {
             store.release(id)?;
         }
-        let removed = remove_tree(&grave);
         if volumes && let Some(record) = record {
             for mount in &record.spec.host.mounts {
                 if mount.kind == MountType::Volume && mount.anonymous {
@@ -117,7 +117,7 @@ impl Engine {
                 }
             }
         }
-        removed
+        Ok(grave)
     }
 
     /// Kills what runs in the container's cgroup and takes away the group and the network endpoint.

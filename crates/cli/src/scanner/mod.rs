@@ -84,7 +84,7 @@ fn report(listing: &Listing, database: &Database, options: &ScanOptions) -> Resu
 
 /// Today, in the machine's time zone.
 pub fn today() -> jiff::civil::Date {
-    jiff::ZonedDateTime::now().date()
+    jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
 /// Writes a report or list where the person asked: `-` is stdout, a pipe or device is written to as it is, and a file is

@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
@@ -27,6 +28,7 @@ use crate::error::{EngineError, io_error, system_error};
 use crate::log::LogWriter;
 use crate::paths::{self, ContainerPaths, SOCKET};
 use crate::record::{self, Record, State, Status};
+use crate::remove::remove_tree;
 use crate::restart::{Backoff, RestartPolicy};
 use crate::spec::Spec;
 use crate::wire::Kind;
@@ -124,7 +126,7 @@ pub(crate) fn run(inheritance: Inheritance<'_>) -> i32 {
         Err(e) => {
             monitor.could_not_start(&e);
             if monitor.spec.host.auto_remove {
-                let _ = monitor.erase();
+                let _ = monitor.erase().and_then(|grave| remove_tree(&grave));
             }
             return failed(&e);
         }
@@ -287,8 +289,9 @@ impl Monitor {
     /// The last things. Who waits hears the exit code when nothing is left that could be in somebody's way; what the
     /// kernel does slowly comes after that.
     fn farewell(&mut self) {
+        let mut grave = None;
         if self.spec.host.auto_remove && !self.paths.restarting().exists() {
-            let _ = self.erase();
+            grave = self.erase().ok();
         } else {
             self.leave();
         }
@@ -298,17 +301,20 @@ impl Monitor {
         while !self.peers.is_empty() && Instant::now() < until {
             self.flush_peers(until);
         }
+        self.peers.clear();
         if let Some(released) = self.released.take() {
-            self.peers.clear();
             let _ = released.finish();
+        }
+        if let Some(grave) = grave {
+            let _ = remove_tree(&grave);
         }
     }
 
-    fn erase(&mut self) -> Result<(), EngineError> {
+    fn erase(&mut self) -> Result<PathBuf, EngineError> {
         let record = Record { spec: self.spec.clone(), name: self.name(), state: self.state.clone(), stale: false };
-        self.engine.erase_files(&self.spec.id, Some(&record), true)?;
+        let grave = self.engine.bury_files(&self.spec.id, Some(&record), true)?;
         let _ = fs::remove_dir_all(&self.paths.run);
-        Ok(())
+        Ok(grave)
     }
 
     /// Takes away the socket: a client that comes later must not wait for an answer.
