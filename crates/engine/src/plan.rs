@@ -105,6 +105,7 @@ pub(crate) fn plan(spec: &Spec, around: &Surroundings<'_>) -> Result<Plan, Engin
         seccomp: seccomp_policy(confine, capabilities),
         landlock: confine.level != Level::Compat && !confine.privileged,
         init: spec.host.init,
+        extra: stockade_sandbox::Extra::default(),
     })
 }
 
@@ -142,6 +143,7 @@ pub(crate) fn process(spec: &Spec, user: &User, capabilities: Capabilities, term
             .collect(),
         oom_score_adj: spec.host.oom_score_adj,
         terminal,
+        extra: stockade_sandbox::ProcessExtra::default(),
     }
 }
 

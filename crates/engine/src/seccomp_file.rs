@@ -4,7 +4,7 @@
 //! docker extends by `includes` and `excludes` (capabilities, architectures, kernel version).
 
 use serde::Deserialize;
-use stockade_sandbox::{Capabilities, SeccompAction, SeccompArgument, SeccompOp, SeccompPolicy, SeccompRule};
+use stockade_sandbox::{Capabilities, SeccompAction, SeccompArgument, SeccompExtra, SeccompOp, SeccompPolicy, SeccompRule};
 
 /// Longest profile that is read, in bytes. Docker's own has about 12 000.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -87,7 +87,7 @@ pub(crate) fn read(name: &str, text: &str, capabilities: Capabilities) -> Result
         calls.extend(call.name);
         rules.push(SeccompRule { calls, action: action(&call.action, call.errno_ret).map_err(&bad)?, arguments });
     }
-    Ok(SeccompPolicy { name: name.to_owned(), default_action, rules })
+    Ok(SeccompPolicy { name: name.to_owned(), default_action, rules, extra: SeccompExtra::default() })
 }
 
 fn action(name: &str, errno: Option<u16>) -> Result<SeccompAction, String> {

@@ -103,6 +103,7 @@ fn plan(lower: PathBuf, scratch: &Path, program: String) -> Plan {
             rlimits: Vec::new(),
             oom_score_adj: None,
             terminal: None,
+            extra: stockade_sandbox::ProcessExtra::default(),
         },
         masked_paths: defaults::masked_paths(),
         readonly_paths: defaults::readonly_paths(),
@@ -115,5 +116,6 @@ fn plan(lower: PathBuf, scratch: &Path, program: String) -> Plan {
         seccomp: Some(seccomp::standard()),
         landlock: true,
         init: false,
+        extra: stockade_sandbox::Extra::default(),
     }
 }

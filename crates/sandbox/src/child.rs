@@ -12,17 +12,17 @@
 //! 5. Bounding set (needs CAP_SETPCAP), filter if `no_new_privs` will be off (needs CAP_SYS_ADMIN), ids, capabilities.
 //! 6. `no_new_privs`, Landlock.
 //! 7. init forks here. Session, terminal, standard streams; everything else is closed.
-//! 8. Wait for the word to start; the filter comes last, so that it need not allow the steps before.
+//! 8. Wait for the word to start, from the launcher or at the gate ([`crate::gate`]); startContainer hooks; the filter comes last, so that it need not allow the steps before.
 
 use std::ffi::{CStr, CString, c_int};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::error::Result;
 use crate::seccomp::Instruction;
-use crate::sync::{Report, Step, Word, await_word, report};
+use crate::sync::{Report, Step, Word, await_byte, await_word, report};
 use crate::sys::{cred, signal, task};
 use crate::{CapabilitySets, Process, SandboxError};
 
@@ -91,8 +91,8 @@ pub(crate) struct Orders<'a> {
     /// The child's end of the socket pair, and the launcher's, of which it inherits a copy.
     pub(crate) sync: BorrowedFd<'a>,
     pub(crate) launcher_sync: RawFd,
-    /// Namespaces to enter first: a user namespace file, or a pidfd and several kinds.
-    pub(crate) join: Option<(BorrowedFd<'a>, c_int)>,
+    /// Namespaces to enter first, in this order: namespace files, or a pidfd and several kinds.
+    pub(crate) join: [Option<(BorrowedFd<'a>, c_int)>; 2],
     /// Namespaces to make (`CLONE_NEW*`).
     pub(crate) unshare: c_int,
     /// Open `tasks` files of groups to enter (v1).
@@ -112,11 +112,31 @@ pub(crate) struct Orders<'a> {
     pub(crate) capabilities: CapabilitySets,
     pub(crate) no_new_privileges: bool,
     pub(crate) filter: Option<&'a [Instruction]>,
+    /// For seccomp(2).
+    pub(crate) filter_flags: u32,
     pub(crate) landlock: Option<BorrowedFd<'a>>,
     pub(crate) init: bool,
+    pub(crate) extra: ExtraOrders<'a>,
     /// argv and envp over `prepared`.
     pub(crate) argv: task::StringArray<'a>,
     pub(crate) envp: task::StringArray<'a>,
+}
+
+/// Orders that only bundles of the OCI runtime specification bring.
+#[derive(Default)]
+pub(crate) struct ExtraOrders<'a> {
+    pub(crate) own_mounts: bool,
+    pub(crate) personality: Option<u32>,
+    pub(crate) label: Option<&'a str>,
+    /// Keep the session keyring.
+    pub(crate) keep_keyring: bool,
+    /// Descriptors 3, 4, … that are handed on: how many.
+    pub(crate) keep: i32,
+    /// Where to wait for the start, instead of at the socket pair.
+    pub(crate) gate: Option<BorrowedFd<'a>>,
+    pub(crate) start_hooks: &'a [crate::hook::Ready<'a>],
+    /// What those hooks read.
+    pub(crate) hook_input: Option<BorrowedFd<'a>>,
 }
 
 /// argv and envp for [`Orders`]. Allocates.
@@ -153,13 +173,20 @@ fn steps(orders: &Orders<'_>) -> Result<std::convert::Infallible, Failure> {
         await_word(orders.sync, Word::Go).map_err(|()| Failure::LauncherGone)?;
     }
     enter_namespaces(orders)?;
+    let label = open_label(orders)?;
     let mut terminal = None;
     if orders.wait_for_mounts {
-        report(orders.sync, Report { step: Step::Ready, errno: None });
+        report(orders.sync, Report::done(Step::Ready));
         terminal = await_word(orders.sync, Word::Go).map_err(|()| Failure::LauncherGone)?;
     }
+    if orders.extra.own_mounts {
+        task::unshare(libc::CLONE_NEWNS).map_err(at(Step::OwnMounts))?;
+    }
     settle(orders)?;
-    restrict(orders)?;
+    if let (Some(file), Some(text)) = (&label, orders.extra.label) {
+        rustix::io::write(file, text.as_bytes()).map_err(at(Step::Label))?;
+    }
+    let mut listener = restrict(orders)?;
     if orders.init {
         signal::mask(libc::SIG_SETMASK, &signal::SignalSet::all()).map_err(at(Step::Init))?;
         match task::bare_fork().map_err(at(Step::Init))? {
@@ -171,19 +198,92 @@ fn steps(orders: &Orders<'_>) -> Result<std::convert::Infallible, Failure> {
     signal::mask(libc::SIG_SETMASK, &signal::SignalSet::empty()).map_err(at(Step::Signals))?;
     streams(orders, terminal)?;
     // Now, not on exec: while this child waits it must not hold sockets of containers that other threads launch.
-    task::close_all_but(orders.sync.as_raw_fd()).map_err(at(Step::Descriptors))?;
-    if orders.wait_for_mounts {
-        await_word(orders.sync, Word::Start).map_err(|()| Failure::LauncherGone)?;
+    let extra = &orders.extra;
+    let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
+    let mut kept =
+        [orders.sync.as_raw_fd(), number(extra.gate), number(extra.hook_input), listener.map_or(-1, |fd| fd)];
+    task::close_all_but(3 + extra.keep, &mut kept).map_err(at(Step::Descriptors))?;
+    (3..3 + extra.keep).try_for_each(task::keep_on_exec).map_err(at(Step::Descriptors))?;
+    let at_gate;
+    let sync = match extra.gate {
+        Some(gate) => {
+            report(orders.sync, Report::done(Step::Prepared));
+            at_gate = started(gate);
+            task::close_raw(orders.sync.as_raw_fd());
+            task::close_raw(gate.as_raw_fd());
+            at_gate.as_fd()
+        }
+        None if orders.wait_for_mounts => {
+            await_word(orders.sync, Word::Start).map_err(|()| Failure::LauncherGone)?;
+            orders.sync
+        }
+        None => orders.sync,
+    };
+    finish(orders, sync, &mut listener).map_err(|failure| match failure {
+        // Whoever started it hears why.
+        Failure::Report(failure) if extra.gate.is_some() => {
+            report(sync, failure);
+            Failure::LauncherGone
+        }
+        other => other,
+    })
+}
+
+/// The last steps, with the one who started it at `sync`.
+fn finish(
+    orders: &Orders<'_>,
+    sync: BorrowedFd<'_>,
+    listener: &mut Option<RawFd>,
+) -> Result<std::convert::Infallible, Failure> {
+    let extra = &orders.extra;
+    if let Some(input) = extra.hook_input {
+        for hook in extra.start_hooks {
+            crate::hook::run_inside(hook, input).map_err(at(Step::StartHook))?;
+        }
+        task::close_raw(input.as_raw_fd());
     }
     if let (Some(filter), true) = (orders.filter, orders.no_new_privileges) {
-        cred::install_filter(filter).map_err(at(Step::Filter))?;
+        *listener = install(orders, filter)?;
+    }
+    if let Some(number) = *listener {
+        report(sync, Report { step: Step::Listener, errno: None, value: number });
+        await_byte(sync, Word::Taken).map_err(|()| Failure::LauncherGone)?;
     }
     Err(at(Step::Exec)(execute(orders)))
 }
 
+/// Waits at the gate until somebody says the word. Whoever goes away without it is ignored.
+fn started(gate: BorrowedFd<'_>) -> OwnedFd {
+    loop {
+        let Ok(connection) = rustix::net::accept_with(gate, rustix::net::SocketFlags::CLOEXEC) else { continue };
+        if await_byte(connection.as_fd(), Word::Start).is_ok() {
+            return connection;
+        }
+    }
+}
+
+fn install(orders: &Orders<'_>, filter: &[Instruction]) -> Result<Option<RawFd>, Failure> {
+    let answer = cred::install_filter(filter, orders.filter_flags).map_err(at(Step::Filter))?;
+    Ok((orders.filter_flags & crate::seccomp::NEW_LISTENER != 0).then_some(answer))
+}
+
+/// The file that takes the label of the next program, opened while the host's /proc is in sight.
+fn open_label(orders: &Orders<'_>) -> Result<Option<OwnedFd>, Failure> {
+    if orders.extra.label.is_none() {
+        return Ok(None);
+    }
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let open = |path: &CStr| rustix::fs::open(path, flags, Mode::empty());
+    let file = match open(c"/proc/thread-self/attr/apparmor/exec") {
+        Err(Errno::NOENT) => open(c"/proc/thread-self/attr/exec"),
+        other => other,
+    };
+    file.map(Some).map_err(at(Step::Label))
+}
+
 fn enter_namespaces(orders: &Orders<'_>) -> Result<(), Failure> {
-    if let Some((fd, kinds)) = orders.join {
-        task::setns(fd, kinds).map_err(at(Step::JoinNamespaces))?;
+    for (fd, kinds) in orders.join.iter().flatten() {
+        task::setns(*fd, *kinds).map_err(at(Step::JoinNamespaces))?;
     }
     // The descriptors were opened by the launcher, whose rights count (cgroups(7)); "0" is the writer itself.
     for procs in orders.cgroups {
@@ -205,7 +305,12 @@ fn settle(orders: &Orders<'_>) -> Result<(), Failure> {
     }
     rustix::process::chdir(orders.prepared.cwd.as_c_str()).map_err(at(Step::WorkingDirectory))?;
     inside().map_err(at(Step::WorkingDirectoryOutside))?;
-    cred::new_session_keyring().map_err(at(Step::Keyring))?;
+    if !orders.extra.keep_keyring {
+        cred::new_session_keyring().map_err(at(Step::Keyring))?;
+    }
+    if let Some(persona) = orders.extra.personality {
+        task::set_personality(persona).map_err(at(Step::Personality))?;
+    }
     rustix::process::umask(Mode::from_raw_mode(orders.umask));
     Ok(())
 }
@@ -221,10 +326,11 @@ fn inside() -> Result<(), Errno> {
     }
 }
 
-fn restrict(orders: &Orders<'_>) -> Result<(), Failure> {
+fn restrict(orders: &Orders<'_>) -> Result<Option<RawFd>, Failure> {
+    let mut listener = None;
     cred::limit_bounding_set(orders.capabilities.bounding.0).map_err(at(Step::BoundingSet))?;
     if let (Some(filter), false) = (orders.filter, orders.no_new_privileges) {
-        cred::install_filter(filter).map_err(at(Step::Filter))?;
+        listener = install(orders, filter)?;
     }
     if orders.uid != 0 {
         cred::keep_capabilities().map_err(at(Step::KeepCapabilities))?;
@@ -237,7 +343,7 @@ fn restrict(orders: &Orders<'_>) -> Result<(), Failure> {
     if let Some(ruleset) = orders.landlock {
         crate::landlock::enter(ruleset).map_err(at(Step::Landlock))?;
     }
-    Ok(())
+    Ok(listener)
 }
 
 fn streams(orders: &Orders<'_>, to_come: Option<OwnedFd>) -> Result<(), Failure> {

@@ -6,13 +6,14 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::termios::Winsize;
 
-use crate::cgroup::{Cgroup, Membership};
-use crate::child::{self, Orders, Prepared, Streams};
+use crate::cgroup::{Cgroup, Membership, Request};
+use crate::child::{self, ExtraOrders, Orders, Prepared, Streams};
 use crate::error::Result;
+use crate::gate::{TakeListener, executed};
 use crate::launch::{Launch, Launched, give_pipes_to, launch};
 use crate::seccomp::Instruction;
 use crate::stage;
-use crate::sync::{Word, next_report, pair, say};
+use crate::sync::{Report, Step, Word, next_report, pair, say};
 use crate::sys::clone::{self, Fork};
 use crate::sys::{signal, task};
 use crate::{IdMap, Namespace, Plan, Process, SandboxError, SeccompPolicy, Stdio, caps, landlock, limits, seccomp};
@@ -25,6 +26,8 @@ pub struct Created {
     sync: OwnedFd,
     netns: OwnedFd,
     program: String,
+    /// It waits at a gate, not for us.
+    gated: bool,
 }
 
 /// A process that runs: the container's first or one of [`exec`]. It is a child of the caller; dropping this leaves it
@@ -80,17 +83,20 @@ pub fn create(plan: &Plan, stdio: Option<Stdio>) -> Result<Created> {
     check(plan, stdio.is_some())?;
     let prepared = Prepared::new(&plan.id, &plan.process)?;
     let filter = compile(plan.seccomp.as_ref())?;
+    let keep = keep(&plan.process)?;
     let ruleset =
         if plan.landlock { landlock::ruleset(&plan.namespaces, plan.process.capabilities.bounding)? } else { None };
     let stdio = stdio.map(above_stdio).transpose()?;
     let (ours, theirs) = pair()?;
+    // The numbers of descriptors that are handed on must not be taken by ours.
+    let theirs = task::duplicate_above(theirs, keep).map_err(SandboxError::system("duplicate a socket"))?;
     let cgroup = (!plan.cgroup.path.is_empty()).then(|| Cgroup::open(&plan.cgroup.path));
     let membership = match &cgroup {
-        Some(cgroup) => cgroup.create(&plan.cgroup.limits, confines_devices(plan), &plan.devices)?,
+        Some(cgroup) => cgroup.create_with(&group_request(plan))?,
         None => Membership::default(),
     };
     let mut launched = None;
-    let result = launch(
+    let mut result = launch(
         &Launch {
             plan,
             prepared: &prepared,
@@ -104,12 +110,22 @@ pub fn create(plan: &Plan, stdio: Option<Stdio>) -> Result<Created> {
         theirs,
         &mut launched,
     );
+    let gated = plan.extra.gate.is_some();
+    if result.is_ok() && gated {
+        // All that can fail before the exec has been done when `create` returns.
+        result = next_report(ours.as_fd()).and_then(|report| match report {
+            Some(Report { step: Step::Prepared, errno: None, .. }) => Ok(()),
+            Some(report) => Err(report.into_error(&prepared.program)),
+            None => Err(SandboxError::Died),
+        });
+    }
     match (result, launched) {
         (Ok(()), Some(Launched { pid, pidfd, netns: Some(netns), terminal })) => Ok(Created {
             child: Some(Child { pid, pidfd, terminal, cgroup }),
             sync: ours,
             netns,
             program: prepared.program,
+            gated,
         }),
         (result, launched) => {
             if let Some(launched) = launched {
@@ -134,7 +150,7 @@ fn check(plan: &Plan, has_stdio: bool) -> Result<()> {
         _ => {}
     }
     for (name, value) in &plan.sysctls {
-        if !stage::sysctl_is_namespaced(name, &plan.namespaces.net, &plan.namespaces.ipc) {
+        if !stage::sysctl_is_namespaced(name, &plan.namespaces) {
             return Err(SandboxError::Sysctl { name: name.clone(), value: value.clone(), source: Errno::PERM });
         }
     }
@@ -142,6 +158,24 @@ fn check(plan: &Plan, has_stdio: bool) -> Result<()> {
         Some(limit) => invalid(&format!("there is no resource limit `{}`; see getrlimit(2)", limit.name)),
         None => Ok(()),
     }
+}
+
+fn group_request(plan: &Plan) -> Request<'_> {
+    Request {
+        limits: &plan.cgroup.limits,
+        confine_devices: plan.extra.device_rules.is_none() && confines_devices(plan),
+        devices: &plan.devices,
+        rules: plan.extra.device_rules.as_deref(),
+        settings: &plan.extra.settings,
+    }
+}
+
+/// How many descriptors after the standard streams are handed on.
+fn keep(process: &Process) -> Result<i32> {
+    i32::try_from(process.extra.keep_descriptors).ok().filter(|keep| *keep < 4096).ok_or_else(|| {
+        let what = "preserve-fds".to_owned();
+        SandboxError::Unsupported { what, why: "at most 4095 descriptors can be handed on".to_owned() }
+    })
 }
 
 /// A container in the host's user namespace is kept from devices by its cgroup, unless it has every capability
@@ -166,6 +200,16 @@ fn above_stdio(stdio: Stdio) -> Result<Stdio> {
 /// `target`, except a Landlock domain: it would be a domain beside the container's, and the kernel would refuse it to
 /// signal or to look at the container's processes.
 pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<Running> {
+    exec_with(target, process, stdio, None)
+}
+
+/// As [`exec`]; `listener` takes the descriptor of the filter, if that asks user space.
+pub fn exec_with(
+    target: &Target,
+    process: &Process,
+    stdio: Option<Stdio>,
+    listener: Option<TakeListener<'_>>,
+) -> Result<Running> {
     if stdio.is_some() == process.terminal.is_some() {
         let why = "a process has either standard streams or a terminal".to_owned();
         return Err(SandboxError::InvalidPlan { id: format!("exec in {}", target.pid), why });
@@ -181,14 +225,15 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
     let cgroup = (!target.cgroup.is_empty()).then(|| Cgroup::open(&target.cgroup));
     let membership = cgroup.as_ref().map_or_else(|| Ok(Membership::default()), Cgroup::membership)?;
     let (ours, theirs) = pair()?;
+    let theirs = task::duplicate_above(theirs, keep(process)?).map_err(SandboxError::system("duplicate a socket"))?;
     let (argv, envp) = child::arrays(&prepared);
-    let has_limits = !process.rlimits.is_empty() || process.oom_score_adj.is_some();
+    let has_limits = limits::any(process);
     let user = if target.id_map.is_some() { libc::CLONE_NEWUSER } else { 0 };
     let orders = Orders {
         prepared: &prepared,
         sync: theirs.as_fd(),
         launcher_sync: ours.as_raw_fd(),
-        join: Some((pidfd.as_fd(), user | JOINED)),
+        join: [Some((pidfd.as_fd(), user | JOINED)), None],
         unshare: 0,
         cgroups: &membership.tasks,
         new_cgroup_namespace: false,
@@ -208,8 +253,10 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
         capabilities: process.capabilities,
         no_new_privileges: process.no_new_privileges,
         filter: filter.as_deref(),
+        filter_flags: target.seccomp.as_ref().map_or(0, seccomp::flags),
         landlock: None,
         init: false,
+        extra: process_orders(process)?,
         argv,
         envp,
     };
@@ -223,7 +270,7 @@ pub fn exec(target: &Target, process: &Process, stdio: Option<Stdio>) -> Result<
             limits::apply(pid, process)?;
             say(ours.as_fd(), Word::Go, None)?;
         }
-        executed(ours.as_fd(), &prepared.program)
+        executed(ours.as_fd(), &prepared.program, child.pidfd.as_fd(), listener)
     };
     go_on().inspect_err(|_| child.kill())?;
     Ok(Running { child, first: false, status: None })
@@ -264,12 +311,15 @@ fn open_terminal(target: &Target, process: &Process, (columns, rows): (u16, u16)
     stage::terminal_in(root.as_fd(), size, owner).map_err(SandboxError::system("open a terminal in the container"))
 }
 
-/// Waits until the program has been executed, or says why not.
-fn executed(sync: BorrowedFd<'_>, program: &str) -> Result<()> {
-    match next_report(sync)? {
-        None => Ok(()),
-        Some(report) => Err(report.into_error(program)),
-    }
+/// The part of the extra orders that a process brings.
+pub(crate) fn process_orders(process: &Process) -> Result<ExtraOrders<'_>> {
+    Ok(ExtraOrders {
+        personality: process.extra.personality,
+        label: process.extra.label.as_deref(),
+        keep_keyring: process.extra.keep_keyring,
+        keep: keep(process)?,
+        ..ExtraOrders::default()
+    })
 }
 
 impl Child {
@@ -314,16 +364,31 @@ impl Created {
     ///
     /// Errors: [`SandboxError::Exec`] when the program cannot be executed (see [`SandboxError::is_not_found`]),
     /// [`SandboxError::Child`] when one of the last steps before fails. The process is gone then, and its cgroup.
-    pub fn start(mut self) -> Result<Running> {
+    pub fn start(self) -> Result<Running> {
+        self.start_with(None)
+    }
+
+    /// As [`Created::start`]; `listener` takes the descriptor of the filter, if that asks user space.
+    pub fn start_with(mut self, listener: Option<TakeListener<'_>>) -> Result<Running> {
+        if self.gated {
+            let what = "a container at a gate".to_owned();
+            return Err(SandboxError::Unsupported { what, why: "it is started through the gate".to_owned() });
+        }
         say(self.sync.as_fd(), Word::Start, None).or_else(|e| {
             // It may have said why before it died.
-            executed(self.sync.as_fd(), &self.program).and(Err(e))
+            executed(self.sync.as_fd(), &self.program, self.pidfd(), None).and(Err(e))
         })?;
-        executed(self.sync.as_fd(), &self.program)?;
+        executed(self.sync.as_fd(), &self.program, self.pidfd(), listener)?;
         match self.child.take() {
             Some(child) => Ok(Running { child, first: true, status: None }),
             None => Err(SandboxError::Died),
         }
+    }
+
+    /// Leaves the process at its gate, to be started by whoever opens it; its id on the host. The process becomes a
+    /// child of the nearest reaper when the caller ends.
+    pub fn leave(mut self) -> i32 {
+        self.child.take().map_or(-1, |child| child.pid)
     }
 
     /// Kills and reaps the process and removes its cgroup.

@@ -145,6 +145,24 @@ pub enum SandboxError {
         #[source]
         errno: Errno,
     },
+    /// A hook failed.
+    #[error("the {kind} hook `{path}` {why}")]
+    Hook {
+        /// `createRuntime` and so on.
+        kind: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// How it failed.
+        why: String,
+    },
+    /// Something that was asked for and that this machine or this runtime cannot do.
+    #[error("`{what}` cannot be honoured: {why}")]
+    Unsupported {
+        /// Its name where it was asked for.
+        what: String,
+        /// The reason, and what to use instead.
+        why: String,
+    },
     /// `--user` names somebody the image does not know.
     #[error("unknown {kind} `{name}`: it is not in the container's `{file}`; use a number, or a name from that file")]
     UnknownUser {

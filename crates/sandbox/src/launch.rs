@@ -18,14 +18,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, openat};
 use rustix::io::Errno;
 
-use crate::child::{self, Orders, Prepared, Streams};
+use crate::child::{self, ExtraOrders, Orders, Prepared, Streams};
 use crate::error::{Result, errno};
 use crate::seccomp::Instruction;
 use crate::stage::{self, Backdrop, Stage};
 use crate::sync::{Word, next_report, say};
 use crate::sys::clone::{self, Fork};
 use crate::sys::{cred, task};
-use crate::{Namespace, Plan, SandboxError, Stdio, limits};
+use crate::{Namespace, Plan, SandboxError, Stdio, hook, limits};
 
 /// What the caller prepared.
 pub(crate) struct Launch<'a> {
@@ -66,11 +66,23 @@ fn helper(
     // The child inherits this directory and must not keep one of the host's (CVE-2024-21626).
     rustix::process::chdir(c"/").map_err(SandboxError::system("leave the working directory"))?;
     join_namespaces(plan)?;
-    let user_to_join = match &plan.namespaces.user {
-        Namespace::Join(path) => Some(open_namespace(path)?),
-        _ => None,
+    let to_join = |namespace: &Namespace| match namespace {
+        Namespace::Join(path) => open_namespace(path).map(Some),
+        _ => Ok(None),
     };
-    let orders = orders(launch, &theirs, user_to_join.as_ref(), argv, envp);
+    let (user_to_join, time_to_join) = (to_join(&plan.namespaces.user)?, to_join(&plan.namespaces.time)?);
+    make_time_namespace(plan)?;
+    let hooks = &plan.extra.hooks;
+    let start_hooks = hooks.start_container.iter().map(hook::Prepared::new).collect::<Result<Vec<_>>>()?;
+    let start_hooks: Vec<hook::Ready<'_>> = start_hooks.iter().map(hook::Prepared::ready).collect();
+    let hook_input = if start_hooks.is_empty() { None } else { Some(hook::memory_file("")?) };
+    let mut orders = orders(launch, &theirs, argv, envp)?;
+    orders.join = [
+        time_to_join.as_ref().map(|fd| (fd.as_fd(), libc::CLONE_NEWTIME)),
+        user_to_join.as_ref().map(|fd| (fd.as_fd(), libc::CLONE_NEWUSER)),
+    ];
+    orders.extra.start_hooks = &start_hooks;
+    orders.extra.hook_input = hook_input.as_ref().map(AsFd::as_fd);
     let (pid, pidfd) = match clone::fork(birth_flags(plan), launch.membership.unified.as_ref().map(AsFd::as_fd)) {
         Ok(Fork::Child) => child::run(&orders),
         Ok(Fork::Parent(pid, pidfd)) => (pid, pidfd),
@@ -79,6 +91,10 @@ fn helper(
     drop(orders);
     drop(theirs);
     let launched = launched.insert(Launched { pid, pidfd, netns: None, terminal: None });
+    if let Some(input) = &hook_input {
+        let text = state(&plan.extra.hooks, "created", pid);
+        hook::fill(input.as_fd(), &text).map_err(SandboxError::system("write the state for hooks"))?;
+    }
     map_ids(plan, pid)?;
     limits::apply(pid, &plan.process)?;
     set_stage(launch, launched, user_to_join)
@@ -91,7 +107,28 @@ fn birth_flags(plan: &Plan) -> i32 {
     libc::CLONE_PARENT
         | new(&names.user, libc::CLONE_NEWUSER)
         | new(&names.pid, libc::CLONE_NEWPID)
-        | new(&names.time, libc::CLONE_NEWTIME)
+        | if plan.extra.time_offsets.is_empty() { new(&names.time, libc::CLONE_NEWTIME) } else { 0 }
+}
+
+/// With offsets, the time namespace is the helper's work: they can be written until the first process is born there.
+fn make_time_namespace(plan: &Plan) -> Result<()> {
+    let offsets = &plan.extra.time_offsets;
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    if plan.namespaces.time != Namespace::New {
+        let why = "offsets of clocks need a new time namespace".to_owned();
+        return Err(SandboxError::InvalidPlan { id: plan.id.clone(), why });
+    }
+    task::unshare(libc::CLONE_NEWTIME).map_err(SandboxError::system("make a time namespace"))?;
+    let text: String = offsets.iter().map(|o| format!("{} {} {}\n", o.clock, o.seconds, o.nanoseconds)).collect();
+    let path = "/proc/self/timens_offsets";
+    std::fs::write(path, text).map_err(|e| SandboxError::path("write the offsets of clocks to", path)(errno(&e)))
+}
+
+/// The container's state as hooks read it.
+fn state(hooks: &crate::Hooks, status: &str, pid: i32) -> String {
+    format!("{},\"status\":\"{status}\",\"pid\":{pid}}}", hooks.state)
 }
 
 fn later_flags(plan: &Plan) -> i32 {
@@ -103,17 +140,16 @@ fn later_flags(plan: &Plan) -> i32 {
 fn orders<'a>(
     launch: &'a Launch<'a>,
     theirs: &'a OwnedFd,
-    user: Option<&'a OwnedFd>,
     argv: task::StringArray<'a>,
     envp: task::StringArray<'a>,
-) -> Orders<'a> {
+) -> Result<Orders<'a>> {
     let (plan, process) = (launch.plan, &launch.plan.process);
-    let own_names = plan.namespaces.uts == Namespace::New;
-    Orders {
+    let own_names = plan.namespaces.uts != Namespace::Host;
+    Ok(Orders {
         prepared: launch.prepared,
         sync: theirs.as_fd(),
         launcher_sync: launch.sync.as_raw_fd(),
-        join: user.map(|fd| (fd.as_fd(), libc::CLONE_NEWUSER)),
+        join: [None, None],
         unshare: later_flags(plan),
         cgroups: &launch.membership.tasks,
         new_cgroup_namespace: plan.namespaces.cgroup == Namespace::New,
@@ -132,11 +168,17 @@ fn orders<'a>(
         capabilities: process.capabilities,
         no_new_privileges: process.no_new_privileges,
         filter: launch.filter,
+        filter_flags: plan.seccomp.as_ref().map_or(0, crate::seccomp::flags),
         landlock: launch.landlock,
         init: plan.init,
+        extra: ExtraOrders {
+            own_mounts: plan.extra.own_mounts,
+            gate: plan.extra.gate.as_ref().map(AsFd::as_fd),
+            ..crate::container::process_orders(process)?
+        },
         argv,
         envp,
-    }
+    })
 }
 
 /// The helper joins what the child shall share with others before the child is born, so that it inherits it. The user
@@ -155,10 +197,13 @@ fn join_namespaces(plan: &Plan) -> Result<()> {
                 .map_err(SandboxError::path("join the namespace", path.as_path()))?;
         }
     }
-    match &names.time {
-        Namespace::Join(path) => Err(SandboxError::InvalidPlan {
+    match (&names.time, &names.user) {
+        (Namespace::Join(path), Namespace::New) => Err(SandboxError::InvalidPlan {
             id: plan.id.clone(),
-            why: format!("the time namespace `{}` cannot be joined; make a new one or use the host's", path.display()),
+            why: format!(
+                "the time namespace `{}` cannot be joined from a new user namespace; join a user namespace too, or none",
+                path.display()
+            ),
         }),
         _ => Ok(()),
     }
@@ -200,10 +245,14 @@ fn set_stage(launch: &Launch<'_>, launched: &mut Launched, user_to_join: Option<
         give_pipes(plan, stdio)?;
     }
     let sources = stage::open_sources(plan)?;
+    let bundle = stage::open_bundle_root(plan)?;
     stage::cut_propagation()?;
     become_container_root(plan)?;
     let userns = userns.as_ref().map(AsFd::as_fd);
-    let root = stage::open_root(plan, userns)?;
+    let root = match bundle {
+        Some(root) => root,
+        None => stage::open_root(plan, userns)?,
+    };
 
     let mut entered = false;
     let mut enter_namespaces = || {
@@ -226,15 +275,42 @@ fn set_stage(launch: &Launch<'_>, launched: &mut Launched, user_to_join: Option<
     let mut stage = Stage::new(plan, root, sources, backdrop)?;
     stage.set()?;
     let netns = own("net");
+    let hooks = &plan.extra.hooks;
+    if !hooks.create_runtime.is_empty() || !hooks.create_container.is_empty() {
+        stage.enter_namespaces()?;
+        run_hooks(hooks, launched.pid, pidns.as_ref().map(AsFd::as_fd))?;
+    }
     stage.pivot()?;
     let terminal = stage.take_terminal();
     let root = stage.into_root();
     enter_namespaces()?;
     launched.netns = Some(netns?);
+    if plan.extra.own_mounts {
+        // The child copies this namespace: nothing of the host's may be left in it.
+        stage::drop_old_root(root.as_fd())?;
+    }
     say(launch.sync, Word::Go, terminal.as_ref().map(|t| t.slave.as_fd()))?;
     launched.terminal = terminal.map(|t| t.master);
+    if plan.extra.own_mounts {
+        return Ok(());
+    }
     // The child goes on meanwhile: its root is the container's since the pivot.
     stage::drop_old_root(root.as_fd())
+}
+
+/// createRuntime hooks in the caller's namespaces, createContainer hooks in the container's.
+fn run_hooks(hooks: &crate::Hooks, pid: i32, pidns: Option<BorrowedFd<'_>>) -> Result<()> {
+    let text = state(hooks, "creating", pid);
+    // The caller is the parent of the helper that we are, and waits for us.
+    let caller = rustix::process::getppid()
+        .ok_or(Errno::SRCH)
+        .and_then(|caller| rustix::process::pidfd_open(caller, rustix::process::PidfdFlags::empty()));
+    let caller = caller.map_err(SandboxError::system("find the caller's namespaces"))?;
+    hook::run_all("createRuntime", &hooks.create_runtime, &text, hook::Place::Of(caller.as_fd()))?;
+    if let (Some(pidns), false) = (pidns, hooks.create_container.is_empty()) {
+        task::setns(pidns, libc::CLONE_NEWPID).map_err(SandboxError::system("look into the pid namespace"))?;
+    }
+    hook::run_all("createContainer", &hooks.create_container, &text, hook::Place::Here)
 }
 
 /// Waits until the child has made its namespaces, or says why it could not.

@@ -12,6 +12,9 @@ mod child;
 pub mod container;
 pub mod defaults;
 mod error;
+mod extra;
+pub mod gate;
+mod hook;
 mod ids;
 mod init;
 mod landlock;
@@ -31,8 +34,10 @@ pub mod user;
 #[cfg(test)]
 extern crate self as stockade_sandbox;
 
-pub use container::{Created, ExitStatus, Running, Target, create, exec};
+pub use container::{Created, ExitStatus, Running, Target, create, exec, exec_with};
 pub use error::SandboxError;
+pub use extra::*;
+pub use hook::run_hooks;
 pub use mapped::MappedFile;
 pub use plan::*;
 pub use user::{User, resolve_user, resolve_user_in};

@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use crate::{Extra, ProcessExtra};
+
 /// One container or build step, complete.
 #[derive(Debug)]
 pub struct Plan {
@@ -41,6 +43,8 @@ pub struct Plan {
     pub landlock: bool,
     /// An in-container init (pid 1 that reaps and forwards signals) runs `process` as its child.
     pub init: bool,
+    /// What only bundles of the OCI runtime specification ask for.
+    pub extra: Extra,
 }
 
 /// Source of the root file system.
@@ -48,6 +52,14 @@ pub struct Plan {
 pub enum Root {
     /// An existing directory, bind-mounted.
     Dir {
+        /// The directory on the host.
+        path: PathBuf,
+        /// Remount it read-only once set up.
+        readonly: bool,
+    },
+    /// The root of an OCI bundle: an existing directory with all mounts below it, ids as they are on disk, and no
+    /// restrictions beyond those that the plan names.
+    Bundle {
         /// The directory on the host.
         path: PathBuf,
         /// Remount it read-only once set up.
@@ -136,6 +148,17 @@ pub enum MountKind {
         /// Translate ids by the plan's map, so that container root is the owner that the host sees as 0.
         idmapped: bool,
     },
+    /// A host file or directory with an id mapping of its own.
+    MappedBind {
+        /// Path on the host.
+        source: PathBuf,
+        /// Include mounts below it.
+        recursive: bool,
+        /// The mapping; `None` is the plan's.
+        map: Option<IdMap>,
+        /// Map the mounts below it, too.
+        map_recursively: bool,
+    },
     /// Memory.
     Tmpfs {
         /// Limit in bytes; `None` is the kernel's half of memory.
@@ -180,6 +203,26 @@ pub struct MountFlags {
     pub noexec: bool,
     /// Propagation; private where not given.
     pub propagation: Propagation,
+    /// Attributes by their bits.
+    pub bits: MountBits,
+}
+
+/// Attributes of a mount as the kernel numbers them, beside the restrictions of [`MountFlags`] (`MOUNT_ATTR_*` of
+/// `linux/mount.h`, see mount_setattr(2)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MountBits {
+    /// To set on the mount itself.
+    pub set: u64,
+    /// To clear on the mount itself.
+    pub clear: u64,
+    /// To set on the mount and all below it.
+    pub set_below: u64,
+    /// To clear on the mount and all below it.
+    pub clear_below: u64,
+    /// Flags of the file system, for mount(2): `MS_SYNCHRONOUS` and its kind. Binds have none.
+    pub file_system: u64,
+    /// The propagation goes for the mounts below, too.
+    pub propagate_below: bool,
 }
 
 /// Mount propagation (mount_namespaces(7)).
@@ -231,6 +274,8 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// A pseudo-terminal of this size (columns, rows) becomes stdin, stdout and stderr.
     pub terminal: Option<(u16, u16)>,
+    /// What only bundles of the OCI runtime specification ask for.
+    pub extra: ProcessExtra,
 }
 
 /// Resource limit by its `RLIMIT_` name in lower case without the prefix: `nofile`.
@@ -292,6 +337,22 @@ pub struct SeccompPolicy {
     pub default_action: SeccompAction,
     /// Rules; where several match, the first wins.
     pub rules: Vec<SeccompRule>,
+    /// What the filter has beside its rules.
+    #[serde(default)]
+    pub extra: SeccompExtra,
+}
+
+/// Properties of a filter beside its rules (seccomp(2)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SeccompExtra {
+    /// `SECCOMP_FILTER_FLAG_LOG`: log refusals.
+    pub log: bool,
+    /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`: no speculative store bypass mitigation.
+    pub spec_allow: bool,
+    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`.
+    pub wait_killable: bool,
+    /// 32-bit programs of the same family (i386 on x86_64) are judged by the same rules instead of killed.
+    pub compat: bool,
 }
 
 /// One rule.

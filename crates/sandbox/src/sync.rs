@@ -1,6 +1,6 @@
 //! The conversation between the launcher and the process it makes, over a socket pair that closes on exec.
 //!
-//! Child to launcher: [`Report`]s of eight bytes; the end of the stream means that the program has been executed.
+//! Child to launcher: [`Report`]s of twelve bytes; the end of the stream means that the program has been executed.
 //! Launcher to child: one byte for each [`Word`]; the end of the stream means that the launcher is gone.
 
 use std::mem::MaybeUninit;
@@ -24,6 +24,8 @@ pub(crate) enum Word {
     Go = b'G',
     /// Run the program.
     Start = b'S',
+    /// The listener's descriptor has been taken.
+    Taken = b'T',
 }
 
 /// What the child was doing when it failed, or that it has come so far.
@@ -54,10 +56,16 @@ pub(crate) enum Step {
     StandardStreams,
     Descriptors,
     Filter,
+    Personality,
+    OwnMounts,
+    Label,
+    StartHook,
+    Prepared,
+    Listener,
     Exec,
 }
 
-const STEPS: [(Step, &str); 25] = [
+const STEPS: [(Step, &str); 31] = [
     (Step::Ready, "report that it is ready"),
     (Step::HideMemory, "hide its memory"),
     (Step::JoinNamespaces, "join the namespaces"),
@@ -82,6 +90,12 @@ const STEPS: [(Step, &str); 25] = [
     (Step::StandardStreams, "set its standard streams"),
     (Step::Descriptors, "close other descriptors on exec"),
     (Step::Filter, "install its system call filter"),
+    (Step::Personality, "set its execution domain"),
+    (Step::OwnMounts, "make a mount namespace of its own"),
+    (Step::Label, "set its security label"),
+    (Step::StartHook, "run a startContainer hook"),
+    (Step::Prepared, "report that it is prepared"),
+    (Step::Listener, "hand its system call listener over"),
     (Step::Exec, "run its program"),
 ];
 
@@ -90,26 +104,34 @@ const STEPS: [(Step, &str); 25] = [
 pub(crate) struct Report {
     pub(crate) step: Step,
     pub(crate) errno: Option<Errno>,
+    /// With [`Step::Listener`]: the descriptor's number in the child. With [`Step::StartHook`]: which hook.
+    pub(crate) value: i32,
 }
 
 impl Report {
     pub(crate) fn failed(step: Step) -> impl FnOnce(Errno) -> Self {
-        move |errno| Self { step, errno: Some(errno) }
+        move |errno| Self { step, errno: Some(errno), value: 0 }
     }
 
-    fn encode(self) -> [u8; 8] {
+    pub(crate) fn done(step: Step) -> Self {
+        Self { step, errno: None, value: 0 }
+    }
+
+    fn encode(self) -> [u8; 12] {
         let errno = self.errno.map_or(0, |e| e.raw_os_error());
-        let mut bytes = [0; 8];
+        let mut bytes = [0; 12];
         bytes[..4].copy_from_slice(&(self.step as u32).to_le_bytes());
-        bytes[4..].copy_from_slice(&errno.to_le_bytes());
+        bytes[4..8].copy_from_slice(&errno.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.value.to_le_bytes());
         bytes
     }
 
-    fn decode(bytes: [u8; 8]) -> Option<Self> {
-        let [a, b, c, d, e, f, g, h] = bytes;
+    fn decode(bytes: [u8; 12]) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
         let step = STEPS.get(u32::from_le_bytes([a, b, c, d]) as usize)?.0;
         let errno = i32::from_le_bytes([e, f, g, h]);
-        Some(Self { step, errno: (errno != 0).then(|| Errno::from_raw_os_error(errno)) })
+        let value = i32::from_le_bytes([i, j, k, l]);
+        Some(Self { step, errno: (errno != 0).then(|| Errno::from_raw_os_error(errno)), value })
     }
 
     /// As the caller's error. `program` is what was to be executed.
@@ -133,9 +155,9 @@ pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd)> {
 
 /// The child's next report; `None` at the end of the stream.
 pub(crate) fn next_report(fd: BorrowedFd<'_>) -> Result<Option<Report>> {
-    let mut bytes = [0u8; 8];
+    let mut bytes = [0u8; 12];
     match retry_on_intr(|| recv(fd, &mut bytes, RecvFlags::empty())) {
-        Ok((8, _)) => Report::decode(bytes).map(Some).ok_or(SandboxError::Died),
+        Ok((12, _)) => Report::decode(bytes).map(Some).ok_or(SandboxError::Died),
         Ok(_) | Err(Errno::CONNRESET) => Ok(None),
         Err(e) => Err(SandboxError::system("read from the new process")(e)),
     }
@@ -188,6 +210,15 @@ pub(crate) fn await_word(fd: BorrowedFd<'_>, word: Word) -> Result<Option<OwnedF
     }
 }
 
+/// As [`await_word`], with read(2) alone: any filter allows it.
+pub(crate) fn await_byte(fd: BorrowedFd<'_>, word: Word) -> Result<(), ()> {
+    let mut byte = [0u8; 1];
+    match retry_on_intr(|| rustix::io::read(fd, &mut byte)) {
+        Ok(1) if byte[0] == word as u8 => Ok(()),
+        _ => Err(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,8 +234,8 @@ mod tests {
     #[test]
     fn reports_and_words_travel() {
         let (ours, theirs) = pair().unwrap();
-        report(theirs.as_fd(), Report { step: Step::SetIds, errno: Some(Errno::PERM) });
-        report(theirs.as_fd(), Report { step: Step::Ready, errno: None });
+        report(theirs.as_fd(), Report { step: Step::SetIds, errno: Some(Errno::PERM), value: 0 });
+        report(theirs.as_fd(), Report::done(Step::Ready));
         let first = next_report(ours.as_fd()).unwrap().unwrap();
         assert!(matches!(first.into_error("x"), SandboxError::Child { source: Errno::PERM, .. }));
         assert_eq!(next_report(ours.as_fd()).unwrap().unwrap().errno, None);

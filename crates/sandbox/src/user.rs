@@ -187,6 +187,11 @@ fn is_whiteout(root: BorrowedFd<'_>, path: &str) -> bool {
     })
 }
 
+/// The id mapping of an existing user namespace, by path such as `/proc/123/ns/user`, as this process sees it.
+pub fn id_map_of(path: &std::path::Path) -> Result<crate::IdMap> {
+    crate::stage::id_map_of(path).map_err(SandboxError::path("read the id map of the user namespace", path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

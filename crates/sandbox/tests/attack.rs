@@ -285,6 +285,7 @@ fn the_real_kernel_obeys_the_compiled_filter() {
                 action: SeccompAction::Errno(13),
                 arguments: Vec::new(),
             }],
+            extra: stockade_sandbox::SeccompExtra::default(),
         }),
         ..world.plan(&["true"])
     };

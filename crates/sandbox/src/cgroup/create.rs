@@ -7,9 +7,9 @@ use rustix::fs::{CWD, Mode, OFlags, mkdir, openat};
 use rustix::io::Errno;
 
 use super::layout::Hierarchy;
-use super::{Cgroup, devices, failed, write};
+use super::{Cgroup, devices, failed, settings, write};
 use crate::error::Result;
-use crate::{Device, Limits, SandboxError};
+use crate::{CgroupSetting, Device, DeviceRule, Limits, SandboxError};
 
 /// Controllers that the v2 tree hands down to container groups.
 const HANDED_DOWN: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -25,11 +25,28 @@ pub(crate) struct Membership {
     pub(crate) tasks: Vec<OwnedFd>,
 }
 
+/// What a new group shall have.
+pub(crate) struct Request<'a> {
+    pub(crate) limits: &'a Limits,
+    /// Allow only the standard devices and `devices`.
+    pub(crate) confine_devices: bool,
+    pub(crate) devices: &'a [Device],
+    /// Device rules instead.
+    pub(crate) rules: Option<&'a [DeviceRule]>,
+    pub(crate) settings: &'a [CgroupSetting],
+}
+
 impl Cgroup {
     /// Makes the group with these limits. `confine_devices`: allow only the standard devices and `devices`.
-    pub(crate) fn create(&self, limits: &Limits, confine_devices: bool, extra: &[Device]) -> Result<Membership> {
-        self.require_controllers(limits)?;
-        let result = self.make(limits, confine_devices, extra);
+    #[cfg(test)]
+    pub(crate) fn create(&self, limits: &Limits, confine_devices: bool, devices: &[Device]) -> Result<Membership> {
+        self.create_with(&Request { limits, confine_devices, devices, rules: None, settings: &[] })
+    }
+
+    /// Makes the group as asked.
+    pub(crate) fn create_with(&self, request: &Request<'_>) -> Result<Membership> {
+        self.require_controllers(request.limits)?;
+        let result = self.make(request);
         if result.is_err() {
             // Best effort: the first error is the one to report.
             let _ = self.remove();
@@ -37,20 +54,23 @@ impl Cgroup {
         result
     }
 
-    fn make(&self, limits: &Limits, confine_devices: bool, extra: &[Device]) -> Result<Membership> {
+    fn make(&self, request: &Request<'_>) -> Result<Membership> {
         let mut dirs = Vec::new();
         for hierarchy in self.layout.hierarchies() {
-            let used = is_used(hierarchy, limits, confine_devices, self.layout.unified.is_some());
+            let used = is_used(hierarchy, request, self.layout.unified.is_some());
             dirs.push(if used { Some(self.make_in(hierarchy)?) } else { None });
         }
         // Nobody can have asked before: the group is new. If somebody has, what was found then stands.
         let _ = self.dirs.set(dirs.into());
         if let (Some(hierarchy), Some(dir)) = (&self.layout.unified, self.unified()) {
-            self.hand_controllers_down(hierarchy, &dir);
+            self.hand_controllers_down(hierarchy, &dir, request.settings);
         }
-        self.update(limits)?;
-        if confine_devices {
-            devices::confine(self, extra)?;
+        self.update(request.limits)?;
+        self.apply(request.settings)?;
+        if let Some(rules) = request.rules {
+            devices::restrict(self, rules)?;
+        } else if request.confine_devices {
+            devices::confine(self, request.devices)?;
         }
         self.membership()
     }
@@ -70,11 +90,16 @@ impl Cgroup {
         Ok(())
     }
 
-    fn make_in(&self, hierarchy: &Hierarchy) -> Result<PathBuf> {
+    pub(super) fn make_in(&self, hierarchy: &Hierarchy) -> Result<PathBuf> {
         let mut refusal = (Errno::NOENT, hierarchy.top.join(&self.path));
         for place in hierarchy.places() {
             match make_below(place, &self.path) {
-                Ok(dir) => return Ok(dir),
+                Ok(dir) => {
+                    if hierarchy.has("cpuset") {
+                        settings::inherit_cpuset(place, &self.path);
+                    }
+                    return Ok(dir);
+                }
                 Err(e) => refusal = (e, place.join(&self.path)),
             }
         }
@@ -83,10 +108,11 @@ impl Cgroup {
 
     /// Enables controllers in every group above ours. What the machine does not have or allow is noticed when a limit
     /// cannot be written.
-    fn hand_controllers_down(&self, hierarchy: &Hierarchy, dir: &Path) {
+    fn hand_controllers_down(&self, hierarchy: &Hierarchy, dir: &Path, settings: &[CgroupSetting]) {
         let available = &self.layout.unified_controllers;
+        let asked = settings.iter().map(|s| s.v2_controller.as_str()).filter(|c| !HANDED_DOWN.contains(c));
         let wanted: Vec<&str> =
-            HANDED_DOWN.iter().filter(|c| available.iter().any(|a| a == *c)).map(|c| &**c).collect();
+            HANDED_DOWN.into_iter().chain(asked).filter(|c| available.iter().any(|a| a == *c)).collect();
         // Present in our group: somebody before us has enabled them all the way.
         if wanted.is_empty() || wanted.iter().all(|c| dir.join(first_file(c)).exists()) {
             return;
@@ -133,7 +159,9 @@ impl Cgroup {
 
 /// Whether a new group is made in the hierarchy. A v1 hierarchy costs a migration of the new process, so those that serve
 /// neither a limit nor `stats` are left out. Devices are confined by a program on the v2 group where there is one.
-fn is_used(hierarchy: &Hierarchy, limits: &Limits, confine_devices: bool, has_unified: bool) -> bool {
+fn is_used(hierarchy: &Hierarchy, request: &Request<'_>, has_unified: bool) -> bool {
+    let Request { limits, settings, .. } = request;
+    let confine_devices = request.confine_devices || request.rules.is_some();
     let has = |controller| hierarchy.has(controller);
     hierarchy.controllers.is_empty()
         || has("memory")
@@ -141,6 +169,7 @@ fn is_used(hierarchy: &Hierarchy, limits: &Limits, confine_devices: bool, has_un
         || has("freezer")
         || (has("cpu") && (limits.cpu_millis.is_some() || limits.cpu_shares.is_some()))
         || (has("devices") && confine_devices && !has_unified)
+        || settings.iter().any(|s| !s.v1_controller.is_empty() && has(s.v1_controller))
 }
 
 fn first_file(controller: &str) -> &'static str {
@@ -148,6 +177,10 @@ fn first_file(controller: &str) -> &'static str {
         "cpu" => "cpu.max",
         "io" => "io.stat",
         "memory" => "memory.max",
+        "cpuset" => "cpuset.cpus",
+        "hugetlb" => "hugetlb.2MB.max",
+        "rdma" => "rdma.max",
+        "misc" => "misc.max",
         _ => "pids.max",
     }
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// v1 controllers we make groups for. `freezer` only without a v2 tree, `devices` only on demand.
-const USED_V1: [&str; 5] = ["memory", "pids", "cpu", "blkio", "devices"];
+/// v1 controllers we make groups for. `freezer` only without a v2 tree, those after `blkio` only on demand.
+const USED_V1: [&str; 10] =
+    ["memory", "pids", "cpu", "blkio", "devices", "cpuset", "hugetlb", "net_cls", "net_prio", "rdma"];
 
 /// One mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(layout.controller("cpu").unwrap().0.top, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert!(layout.controller("pids").is_none());
         assert!(layout.controller("freezer").is_none(), "the v2 tree freezes");
-        assert_eq!(layout.v1.len(), 2);
+        assert_eq!(layout.v1.len(), 3);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod devices;
 #[cfg(test)]
 mod fake;
 mod layout;
+mod settings;
 mod stats;
 
 use std::io::ErrorKind;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-pub(crate) use create::Membership;
+pub(crate) use create::{Membership, Request};
 use layout::{Hierarchy, Layout};
 pub use stats::Stats;
 

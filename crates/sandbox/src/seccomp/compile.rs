@@ -85,14 +85,26 @@ impl Outcome<'_> {
 /// kernel takes.
 pub fn compile(policy: &SeccompPolicy) -> Result<Vec<Instruction>> {
     let error = |why: String| SandboxError::Seccomp { policy: policy.name.clone(), why };
-    let ranges = ranges(policy).map_err(error)?;
-    let mut program = vec![
-        load(ARCHITECTURE),
-        Instruction { code: op::JUMP_EQUAL, jt: 1, jf: 0, k: table::AUDIT_ARCH },
-        ret(answer::KILL_PROCESS),
-        load(NUMBER),
-    ];
-    tree(&ranges, &mut program);
+    let mut native = vec![load(NUMBER)];
+    tree(&ranges(policy, &table::number).map_err(error)?, &mut native);
+    let mut program = vec![load(ARCHITECTURE)];
+    match compat(policy).map_err(error)? {
+        None => {
+            program.push(Instruction { code: op::JUMP_EQUAL, jt: 1, jf: 0, k: table::AUDIT_ARCH });
+            program.push(ret(answer::KILL_PROCESS));
+            program.extend(native);
+        }
+        Some((architecture, other)) => {
+            program.extend([
+                Instruction { code: op::JUMP_EQUAL, jt: 3, jf: 0, k: table::AUDIT_ARCH },
+                Instruction { code: op::JUMP_EQUAL, jt: 1, jf: 0, k: architecture },
+                ret(answer::KILL_PROCESS),
+                Instruction { code: op::JUMP, jt: 0, jf: 0, k: native.len() as u32 },
+            ]);
+            program.extend(native);
+            program.extend(other);
+        }
+    }
     if program.len() > MAX_INSTRUCTIONS {
         return Err(error(format!(
             "it needs {} instructions and the kernel takes {MAX_INSTRUCTIONS}; use fewer argument conditions",
@@ -102,8 +114,22 @@ pub fn compile(policy: &SeccompPolicy) -> Result<Vec<Instruction>> {
     Ok(program)
 }
 
+/// The part for 32-bit programs, with their architecture, if the policy is for them too.
+fn compat(policy: &SeccompPolicy) -> Result<Option<(u32, Vec<Instruction>)>, String> {
+    #[cfg(target_arch = "x86_64")]
+    if policy.extra.compat {
+        let mut code = vec![load(NUMBER)];
+        tree(&ranges(policy, &super::i386::number)?, &mut code);
+        return Ok(Some((super::i386::AUDIT_ARCH, code)));
+    }
+    if policy.extra.compat { Err("rules for 32-bit programs exist on x86_64 only".to_owned()) } else { Ok(None) }
+}
+
 /// The whole space of call numbers as ranges: (first number, outcome), ascending, the first at 0.
-fn ranges<'p>(policy: &'p SeccompPolicy) -> Result<Vec<(u32, Outcome<'p>)>, String> {
+fn ranges<'p>(
+    policy: &'p SeccompPolicy,
+    numbers: &dyn Fn(&str) -> Option<u32>,
+) -> Result<Vec<(u32, Outcome<'p>)>, String> {
     let default = encode(policy.default_action)?;
     let newer = if matches!(policy.default_action, SeccompAction::Errno(_)) { answer::ERRNO | ENOSYS } else { default };
     let mut ranges: Vec<(u32, Outcome<'p>)> = Vec::with_capacity(256);
@@ -112,7 +138,7 @@ fn ranges<'p>(policy: &'p SeccompPolicy) -> Result<Vec<(u32, Outcome<'p>)>, Stri
             ranges.push((first, outcome));
         }
     };
-    for (number, outcome) in outcomes(policy, default)?.into_iter().enumerate() {
+    for (number, outcome) in outcomes(policy, default, numbers)?.into_iter().enumerate() {
         push(number as u32, outcome);
     }
     push(LAST_KNOWN_CALL + 1, Outcome::always(newer));
@@ -121,7 +147,11 @@ fn ranges<'p>(policy: &'p SeccompPolicy) -> Result<Vec<(u32, Outcome<'p>)>, Stri
 }
 
 /// What the rules say about each known call, by number.
-fn outcomes(policy: &SeccompPolicy, default: u32) -> Result<Vec<Outcome<'_>>, String> {
+fn outcomes<'p>(
+    policy: &'p SeccompPolicy,
+    default: u32,
+    numbers: &dyn Fn(&str) -> Option<u32>,
+) -> Result<Vec<Outcome<'p>>, String> {
     let size = LAST_KNOWN_CALL as usize + 1;
     let mut outcomes = vec![Outcome::always(default); size];
     let mut decided = vec![false; size];
@@ -136,7 +166,7 @@ fn outcomes(policy: &SeccompPolicy, default: u32) -> Result<Vec<Outcome<'_>>, St
                 rule.arguments.len()
             ));
         }
-        for number in rule.calls.iter().filter_map(|name| table::number(name)) {
+        for number in rule.calls.iter().filter_map(|name| numbers(name)) {
             let at = number as usize;
             let (Some(outcome), Some(decided)) = (outcomes.get_mut(at), decided.get_mut(at)) else { continue };
             match *decided {
@@ -303,7 +333,12 @@ mod tests {
     const EPERM: u32 = answer::ERRNO | 1;
 
     fn policy(rules: Vec<SeccompRule>) -> SeccompPolicy {
-        SeccompPolicy { name: "test".into(), default_action: SeccompAction::Errno(1), rules }
+        SeccompPolicy {
+            name: "test".into(),
+            default_action: SeccompAction::Errno(1),
+            rules,
+            extra: crate::SeccompExtra::default(),
+        }
     }
 
     fn ask(policy: &SeccompPolicy, call: &str, args: [u64; 6]) -> u32 {
@@ -332,6 +367,20 @@ mod tests {
         assert_eq!(evaluate(&program, &Call::native(u32::MAX, [0; 6])), answer::ERRNO | ENOSYS);
         assert_eq!(evaluate(&program, &Call::native(LAST_KNOWN_CALL + 1, [0; 6])), answer::ERRNO | ENOSYS);
         assert_eq!(evaluate(&program, &Call::native(LAST_KNOWN_CALL, [0; 6])), EPERM);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn thirty_two_bit_programs_are_judged_by_their_own_numbers() {
+        let mut p = policy(vec![rule(&["read", "socketcall"], SeccompAction::Allow)]);
+        p.extra.compat = true;
+        let program = compile(&p).unwrap();
+        let ask = |arch, number| evaluate(&program, &Call { arch, ..Call::native(number, [0; 6]) });
+        assert_eq!(ask(super::super::i386::AUDIT_ARCH, 3), answer::ALLOW);
+        assert_eq!(ask(super::super::i386::AUDIT_ARCH, 102), answer::ALLOW);
+        assert_eq!(ask(super::super::i386::AUDIT_ARCH, 0), EPERM);
+        assert_eq!(ask(table::AUDIT_ARCH, 0), answer::ALLOW);
+        assert_eq!(ask(0x1234, 0), answer::KILL_PROCESS);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 mod calls;
 mod compile;
+#[cfg(target_arch = "x86_64")]
+mod i386;
 #[cfg(test)]
 mod interpreter;
 mod policy;
@@ -17,6 +19,27 @@ pub use policy::{build_step, compat, compat_with, standard, standard_with};
 pub use strict::strict;
 
 use crate::{SeccompAction, SeccompArgument, SeccompOp, SeccompPolicy, SeccompRule};
+
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
+pub(crate) const NEW_LISTENER: u32 = 1 << 3;
+
+/// Flags of seccomp(2) for a policy.
+pub(crate) fn flags(policy: &SeccompPolicy) -> u32 {
+    const LOG: u32 = 1 << 1;
+    const SPEC_ALLOW: u32 = 1 << 2;
+    const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+    let asks = |action| action == SeccompAction::Notify;
+    let listens = asks(policy.default_action) || policy.rules.iter().any(|rule| asks(rule.action));
+    [
+        (policy.extra.log, LOG),
+        (policy.extra.spec_allow, SPEC_ALLOW),
+        (listens, NEW_LISTENER),
+        (listens && policy.extra.wait_killable, WAIT_KILLABLE_RECV),
+    ]
+    .iter()
+    .filter(|(on, _)| *on)
+    .fold(0, |bits, (_, bit)| bits | bit)
+}
 
 /// Whether this architecture has a call of this name.
 pub fn is_known_call(name: &str) -> bool {

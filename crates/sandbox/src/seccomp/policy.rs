@@ -6,7 +6,7 @@
 
 use super::calls::{COMPAT_ONLY, EVERYDAY, NOT_THERE, WITH_CAPABILITY};
 use super::{int_is, masked, rule, rule_if};
-use crate::{Capabilities, SeccompAction, SeccompPolicy, SeccompRule, caps};
+use crate::{Capabilities, SeccompAction, SeccompExtra, SeccompPolicy, SeccompRule, caps};
 
 const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
@@ -53,7 +53,12 @@ pub fn standard_with(caps: Capabilities) -> SeccompPolicy {
     rules.extend(for_capabilities(caps));
     rules.extend(new_processes());
     rules.push(rule(NOT_THERE, SeccompAction::Errno(ENOSYS)));
-    SeccompPolicy { name: "standard".to_owned(), default_action: SeccompAction::Errno(EPERM), rules }
+    SeccompPolicy {
+        name: "standard".to_owned(),
+        default_action: SeccompAction::Errno(EPERM),
+        rules,
+        extra: SeccompExtra::default(),
+    }
 }
 
 /// Docker's default filter with docker's default capabilities.
@@ -75,7 +80,12 @@ pub fn compat_with(caps: Capabilities) -> SeccompPolicy {
     }
     rules.extend(new_processes());
     rules.push(rule(NOT_THERE, SeccompAction::Errno(ENOSYS)));
-    SeccompPolicy { name: "compat".to_owned(), default_action: SeccompAction::Errno(EPERM), rules }
+    SeccompPolicy {
+        name: "compat".to_owned(),
+        default_action: SeccompAction::Errno(EPERM),
+        rules,
+        extra: SeccompExtra::default(),
+    }
 }
 
 /// [`standard_with`] for a build step: flushing to disk succeeds without doing anything, because the layer is flushed

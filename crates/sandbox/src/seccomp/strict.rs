@@ -1,7 +1,7 @@
 //! The policy `strict`: what a prepared program needs to serve, and nothing to set itself up with.
 
 use super::{int_is, masked, rule, rule_if};
-use crate::{SeccompAction, SeccompPolicy, SeccompRule};
+use crate::{SeccompAction, SeccompExtra, SeccompPolicy, SeccompRule};
 
 const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
@@ -57,7 +57,7 @@ pub fn strict() -> SeccompPolicy {
     rules.push(rule_if("socket", ALLOW, &[int_is(0, 16), int_is(2, 0)]));
     rules.push(rule(&["socket"], SeccompAction::Errno(EAFNOSUPPORT)));
     rules.push(rule(&["clone3", "fchmodat2"], SeccompAction::Errno(ENOSYS)));
-    SeccompPolicy { name: "strict".to_owned(), default_action: refuse, rules }
+    SeccompPolicy { name: "strict".to_owned(), default_action: refuse, rules, extra: SeccompExtra::default() }
 }
 
 #[cfg(test)]

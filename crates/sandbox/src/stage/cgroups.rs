@@ -6,8 +6,9 @@ use std::path::Path;
 use rustix::fs::{Mode, mkdirat, symlinkat};
 use rustix::io::Errno;
 
+use super::options::attributes;
 use super::target::{self, Links, Want};
-use super::{Stage, attributes, host_path};
+use super::{Stage, host_path};
 use crate::error::Result;
 use crate::sys::mount::{self, Change};
 use crate::{Mount, SandboxError};

@@ -16,13 +16,13 @@ use crate::error::Result;
 use crate::sys::mount;
 use crate::{Device, Mount, MountFlags, SandboxError};
 
-const TMPFS_MAGIC: i64 = 0x0102_1994;
+pub(super) const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// Nodes every container has: name, major, minor. All of them are harmless to share (mem(4), random(4), tty(4)).
-const NODES: [(&str, u32, u32); 6] =
+pub(super) const NODES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
-const LINKS: [(&str, &str); 5] = [
+pub(super) const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
@@ -72,7 +72,7 @@ impl Stage<'_> {
         if let Some((columns, rows)) = self.plan.process.terminal {
             let uid = self.host_uid(self.plan.process.uid).filter(|_| self.plan.process.uid != 0);
             let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            let terminal = open_terminal(dev, size, uid).and_then(|terminal| {
+            let terminal = open_terminal(dev, c"pts/ptmx", size, uid).and_then(|terminal| {
                 console(dev, terminal.slave.as_fd())?;
                 Ok(terminal)
             });
@@ -161,10 +161,15 @@ fn furnish(dev: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Opens a new pseudo-terminal of the devpts at `pts` below `dev`. The slave is opened through the master, not by name.
-fn open_terminal(dev: BorrowedFd<'_>, size: Winsize, owner: Option<u32>) -> Result<Terminal, Errno> {
+pub(super) fn open_terminal(
+    dev: BorrowedFd<'_>,
+    path: &std::ffi::CStr,
+    size: Winsize,
+    owner: Option<u32>,
+) -> Result<Terminal, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let master = openat2(dev, c"pts/ptmx", flags, Mode::empty(), resolve)?;
+    let master = openat2(dev, path, flags, Mode::empty(), resolve)?;
     prepare_terminal(master, size, owner)
 }
 
@@ -181,8 +186,11 @@ pub(crate) fn prepare_terminal(master: OwnedFd, size: Winsize, owner: Option<u32
 }
 
 /// /dev/console is the terminal: a bind of the slave itself, by descriptor (CVE-2025-52565), on a file of ours.
-fn console(dev: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Result<(), Errno> {
-    mknodat(dev, c"console", FileType::RegularFile, Mode::from_raw_mode(0o600), 0)?;
+pub(super) fn console(dev: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Result<(), Errno> {
+    match mknodat(dev, c"console", FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(e) => return Err(e),
+    }
     let tree = mount::clone_tree(slave, c"", false)?;
     mount::attach(tree.as_fd(), dev, c"console")
 }

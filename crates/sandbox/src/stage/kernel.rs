@@ -27,6 +27,11 @@ impl Stage<'_> {
         if only_pids {
             options.push("subset=pid".to_owned());
         }
+        self.proc_with(mount, &options)
+    }
+
+    /// /proc with these options.
+    pub(super) fn proc_with(&mut self, mount: &Mount, options: &[String]) -> Result<()> {
         let place = self.place(&mount.target, Want::Directory, Links::None)?;
         let place = fd_path(place.as_fd(), "");
         match self.pidns {
@@ -62,10 +67,10 @@ impl Stage<'_> {
         mounted.map_err(SandboxError::system("mount /proc from inside the pid namespace"))?
     }
 
-    pub(super) fn sysfs(&mut self, mount: &Mount) -> Result<()> {
+    pub(super) fn sysfs(&mut self, mount: &Mount, source: &str, data: &str) -> Result<()> {
         // sysfs shows the network namespace of whoever mounts it.
         (self.enter_namespaces)()?;
-        self.simple(mount, "sysfs", "sysfs", "")?;
+        self.simple(mount, "sysfs", source, data)?;
         self.anchor(mount, |magic| magic == SYSFS_MAGIC, "sysfs")
     }
 
@@ -107,7 +112,7 @@ impl Stage<'_> {
 
 /// Whether `name` is a setting that belongs to one of the container's own namespaces: everything else would change the
 /// host.
-pub(crate) fn sysctl_is_namespaced(name: &str, net: &Namespace, ipc: &Namespace) -> bool {
+pub(crate) fn sysctl_is_namespaced(name: &str, names: &crate::Namespaces) -> bool {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -122,8 +127,9 @@ pub(crate) fn sysctl_is_namespaced(name: &str, net: &Namespace, ipc: &Namespace)
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b':'))
     });
     well_formed
-        && ((name.starts_with("net.") && *net != Namespace::Host)
-            || ((name.starts_with("fs.mqueue.") || IPC.contains(&name)) && *ipc != Namespace::Host))
+        && ((name.starts_with("net.") && names.net != Namespace::Host)
+            || ((name.starts_with("fs.mqueue.") || IPC.contains(&name)) && names.ipc != Namespace::Host)
+            || (matches!(name, "kernel.domainname" | "kernel.hostname") && names.uts != Namespace::Host))
 }
 
 #[cfg(test)]
@@ -132,7 +138,16 @@ mod tests {
 
     #[test]
     fn only_settings_of_the_containers_namespaces_pass() {
-        let ok = |name| sysctl_is_namespaced(name, &Namespace::New, &Namespace::New);
+        let own = |net, ipc| crate::Namespaces {
+            user: Namespace::New,
+            pid: Namespace::New,
+            net,
+            ipc,
+            uts: Namespace::New,
+            cgroup: Namespace::New,
+            time: Namespace::New,
+        };
+        let ok = |name| sysctl_is_namespaced(name, &own(Namespace::New, Namespace::New));
         assert!(ok("net.ipv4.ip_unprivileged_port_start"));
         assert!(ok("kernel.shmmax"));
         assert!(ok("fs.mqueue.msg_max"));
@@ -140,7 +155,7 @@ mod tests {
         {
             assert!(!ok(bad), "{bad}");
         }
-        assert!(!sysctl_is_namespaced("net.ipv4.ip_forward", &Namespace::Host, &Namespace::New));
-        assert!(!sysctl_is_namespaced("kernel.sem", &Namespace::New, &Namespace::Host));
+        assert!(!sysctl_is_namespaced("net.ipv4.ip_forward", &own(Namespace::Host, Namespace::New)));
+        assert!(!sysctl_is_namespaced("kernel.sem", &own(Namespace::New, Namespace::Host)));
     }
 }

@@ -12,8 +12,11 @@
 
 mod cgroups;
 mod dev;
+mod furnish;
+mod idmap;
 mod kernel;
 mod masks;
+mod options;
 mod overlay;
 mod root;
 mod target;
@@ -25,13 +28,15 @@ use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::io::Errno;
 
 pub(crate) use dev::{Terminal, terminal_in};
+pub(crate) use idmap::map_of as id_map_of;
 pub(crate) use kernel::sysctl_is_namespaced;
-pub(crate) use root::open as open_root;
+pub(crate) use root::{open as open_root, open_bundle as open_bundle_root};
 
 use crate::cgroup::Cgroup;
 use crate::error::Result;
 use crate::sys::mount::{self, Change, attr};
-use crate::{IdMap, Mount, MountFlags, MountKind, Namespace, Plan, Propagation, SandboxError};
+use crate::{IdMap, Mount, MountKind, Namespace, Plan, Propagation, SandboxError};
+use options::{attributes, classic_flags, propagation, set_bits};
 
 /// A file system of the kernel that we mounted, by its path in the container.
 struct Anchor {
@@ -92,19 +97,23 @@ impl<'a> Stage<'a> {
             self.mount(position, mount)?;
         }
         self.devices()?;
+        if self.plan.extra.furnish_dev {
+            self.furnish()?;
+        }
         if self.plan.process.terminal.is_some() && self.terminal.is_none() {
-            return Err(self.invalid("a terminal needs a mount of kind Dev".to_owned()));
+            return Err(self.invalid("a terminal needs a /dev with a mount of devpts in it".to_owned()));
         }
         self.working_directory()?;
         self.sysctls()?;
         self.readonly_paths()?;
         self.masked_paths()?;
+        self.close_dev()?;
         if root::is_readonly(&self.plan.root) {
             let change = Change { set: attr::RDONLY, ..Change::default() };
             mount::set_attributes(self.root.as_fd(), change)
                 .map_err(SandboxError::system("make the root file system read-only"))?;
         }
-        Ok(())
+        self.root_propagation()
     }
 
     /// Makes the stage the root directory of every process in this mount namespace. The old root stays mounted below
@@ -119,6 +128,19 @@ impl<'a> Stage<'a> {
         self.root
     }
 
+    /// Makes the helper a member of the container's namespaces.
+    pub(crate) fn enter_namespaces(&mut self) -> Result<()> {
+        (self.enter_namespaces)()
+    }
+
+    /// The root mount's own propagation, after all is in place.
+    fn root_propagation(&self) -> Result<()> {
+        let Some(wanted) = self.plan.extra.root_propagation.filter(|p| *p != Propagation::Slave) else { return Ok(()) };
+        let change = Change { propagation: propagation(wanted), ..Change::default() };
+        mount::set_attributes(self.root.as_fd(), change)
+            .map_err(SandboxError::system("set the propagation of the root file system"))
+    }
+
     /// The terminal made with /dev.
     pub(crate) fn take_terminal(&mut self) -> Option<Terminal> {
         self.terminal.take()
@@ -126,22 +148,26 @@ impl<'a> Stage<'a> {
 
     fn mount(&mut self, position: usize, mount: &Mount) -> Result<()> {
         match &mount.kind {
-            MountKind::Bind { .. } => self.bind(position, mount),
+            MountKind::Bind { .. } | MountKind::MappedBind { .. } => self.bind(position, mount),
             MountKind::Tmpfs { size_bytes, mode } => {
                 let size = size_bytes.map_or_else(String::new, |bytes| format!("size={bytes},"));
                 self.simple(mount, "tmpfs", "tmpfs", &format!("{size}mode={mode:o}")).map(drop)
             }
             MountKind::Proc { hidepid, only_pids } => self.proc(mount, *hidepid, *only_pids),
-            MountKind::Sysfs => self.sysfs(mount),
+            MountKind::Sysfs => self.sysfs(mount, "sysfs", ""),
             MountKind::Dev { shm_bytes } => self.dev(mount, *shm_bytes),
             MountKind::Cgroup => self.cgroups(mount),
-            MountKind::Other { fstype, source, data } => self.simple(mount, fstype, source, data).map(drop),
+            MountKind::Other { fstype, source, data } => self.other(mount, fstype, source, data),
         }
     }
 
     /// Attaches a bind source, which may be a directory or anything else.
     fn bind(&mut self, position: usize, mount: &Mount) -> Result<()> {
-        let MountKind::Bind { source, recursive, idmapped } = &mount.kind else { return Ok(()) };
+        let (source, recursive, idmapped) = match &mount.kind {
+            MountKind::Bind { source, recursive, idmapped } => (source, recursive, idmapped),
+            MountKind::MappedBind { source, recursive, .. } => (source, recursive, &true),
+            _ => return Ok(()),
+        };
         let kind = || format!("bind of {}{}", source.display(), if *idmapped { " (idmapped)" } else { "" });
         let error = |source| SandboxError::Mount { kind: kind(), target: mount.target.clone(), source };
         let tree = self.sources.get_mut(position).and_then(Option::take).ok_or_else(|| error(Errno::BADF))?;
@@ -151,10 +177,13 @@ impl<'a> Stage<'a> {
         let change = Change {
             set: attributes(mount.flags),
             propagation: propagation(mount.flags.propagation),
-            idmap: if *idmapped { self.userns } else { None },
+            idmap: if *idmapped && !matches!(mount.kind, MountKind::MappedBind { .. }) { self.userns } else { None },
             recursive: *recursive,
+            ..Change::default()
         };
         mount::set_attributes(tree.as_fd(), change).map_err(error)?;
+        self.map_bind(mount, tree.as_fd()).map_err(error)?;
+        set_bits(tree.as_fd(), mount.flags).map_err(error)?;
         mount::attach(tree.as_fd(), place.as_fd(), c"").map_err(error)
     }
 
@@ -209,7 +238,11 @@ pub(crate) fn open_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>> {
     plan.mounts
         .iter()
         .map(|mount| {
-            let MountKind::Bind { source, recursive, .. } = &mount.kind else { return Ok(None) };
+            let (MountKind::Bind { source, recursive, .. } | MountKind::MappedBind { source, recursive, .. }) =
+                &mount.kind
+            else {
+                return Ok(None);
+            };
             let error = |e| SandboxError::Mount {
                 kind: format!("bind of {}", source.display()),
                 target: mount.target.clone(),
@@ -260,39 +293,6 @@ fn fd_path(fd: BorrowedFd<'_>, name: &str) -> CString {
     CString::new(format!("/proc/self/fd/{}{slash}{name}", fd.as_raw_fd())).unwrap_or_default()
 }
 
-fn host_path(path: &std::path::Path) -> Option<CString> {
+pub(crate) fn host_path(path: &std::path::Path) -> Option<CString> {
     CString::new(path.as_os_str().as_encoded_bytes()).ok()
-}
-
-fn attributes(flags: MountFlags) -> u64 {
-    [
-        (flags.readonly, attr::RDONLY),
-        (flags.nosuid, attr::NOSUID),
-        (flags.nodev, attr::NODEV),
-        (flags.noexec, attr::NOEXEC),
-    ]
-    .iter()
-    .filter(|(on, _)| *on)
-    .fold(0, |bits, (_, bit)| bits | bit)
-}
-
-fn classic_flags(flags: MountFlags) -> u64 {
-    [
-        (flags.readonly, libc::MS_RDONLY),
-        (flags.nosuid, libc::MS_NOSUID),
-        (flags.nodev, libc::MS_NODEV),
-        (flags.noexec, libc::MS_NOEXEC),
-    ]
-    .iter()
-    .filter(|(on, _)| *on)
-    .fold(0, |bits, (_, bit)| bits | bit)
-}
-
-fn propagation(propagation: Propagation) -> u64 {
-    match propagation {
-        Propagation::Private => libc::MS_PRIVATE,
-        Propagation::Slave => libc::MS_SLAVE,
-        Propagation::Shared => libc::MS_SHARED,
-        Propagation::Unbindable => libc::MS_UNBINDABLE,
-    }
 }

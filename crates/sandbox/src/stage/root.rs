@@ -28,6 +28,8 @@ pub(crate) fn open(plan: &Plan, userns: Option<BorrowedFd<'_>>) -> Result<OwnedF
             let what = if userns.is_some() { "map the ids of" } else { "bind" };
             clone_mapped(path, userns, attributes).map_err(failed(what, path))
         }
+        // Opened before: see [`open_bundle`].
+        Root::Bundle { path, .. } => clone_mapped(path, None, attributes).map_err(failed("bind", path)),
         Root::Overlay { lower, upper, work, volatile, .. } => {
             let layers = overlay::Layers { lower, upper, work, volatile: *volatile };
             overlay::open(&layers, userns, attributes)
@@ -35,9 +37,26 @@ pub(crate) fn open(plan: &Plan, userns: Option<BorrowedFd<'_>>) -> Result<OwnedF
     }
 }
 
+/// The root of a bundle, with all below it. Must happen before this namespace is cut off from the host's, so that the
+/// root can be the host's slave.
+pub(crate) fn open_bundle(plan: &Plan) -> Result<Option<OwnedFd>> {
+    let Root::Bundle { path, .. } = &plan.root else { return Ok(None) };
+    let propagation = match plan.extra.root_propagation {
+        Some(crate::Propagation::Slave) => libc::MS_SLAVE,
+        // What is mounted inside must not show outside while the stage is set.
+        _ => libc::MS_PRIVATE,
+    };
+    let open = || {
+        let tree = mount::clone_host_tree(&host_path(path).ok_or(Errno::INVAL)?, true)?;
+        mount::set_attributes(tree.as_fd(), Change { propagation, recursive: true, ..Change::default() })?;
+        Ok(tree)
+    };
+    open().map(Some).map_err(failed("bind", path))
+}
+
 pub(super) fn is_readonly(root: &Root) -> bool {
     match root {
-        Root::Dir { readonly, .. } | Root::Overlay { readonly, .. } => *readonly,
+        Root::Dir { readonly, .. } | Root::Bundle { readonly, .. } | Root::Overlay { readonly, .. } => *readonly,
     }
 }
 
@@ -50,7 +69,7 @@ pub(super) fn clone_mapped(path: &Path, userns: Option<BorrowedFd<'_>>, attribut
     let name: CString = host_path(path).ok_or(Errno::INVAL)?;
     let tree = mount::clone_host_tree(&name, false)?;
     // Private: the host's peer group must not see what is mounted inside.
-    let change = Change { set: attributes, propagation: libc::MS_PRIVATE, idmap: userns, recursive: false };
+    let change = Change { set: attributes, propagation: libc::MS_PRIVATE, idmap: userns, ..Change::default() };
     mount::set_attributes(tree.as_fd(), change)?;
     Ok(tree)
 }

@@ -104,6 +104,11 @@ pub(crate) fn set_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Back to the securebits of a fresh process.
+pub(crate) fn plain_securebits() -> Result<(), Errno> {
+    prctl(libc::PR_SET_SECUREBITS, 0, 0).map(drop)
+}
+
 /// File-system ids of this thread: the owner of what it creates. Never fails in the kernel's interface; the ids are
 /// unmapped only if the caller chose them wrongly, and creating files then fails with `EOVERFLOW`.
 pub(crate) fn set_fs_ids(uid: u32, gid: u32) {
@@ -126,15 +131,17 @@ pub(crate) fn new_session_keyring() -> Result<(), Errno> {
     }
 }
 
-/// Installs a seccomp filter for this process and its future children. Needs no_new_privs or CAP_SYS_ADMIN.
-pub(crate) fn install_filter(program: &[Instruction]) -> Result<(), Errno> {
+/// Installs a seccomp filter for this process and its future children. Needs no_new_privs or CAP_SYS_ADMIN. Returns the
+/// number of the listener's descriptor when `flags` asks for one (`SECCOMP_FILTER_FLAG_NEW_LISTENER`).
+pub(crate) fn install_filter(program: &[Instruction], flags: u32) -> Result<i32, Errno> {
     let program = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
         filter: program.as_ptr().cast_mut().cast(),
     };
     // JUSTIFICATION: no safe wrapper offers seccomp(2).
     // SAFETY: Instruction has the layout of sock_filter; the kernel only reads `len` of them, and they outlive the call.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+        .map(|answer| answer as i32)
 }
 
 /// `struct landlock_ruleset_attr` of `linux/landlock.h`, ABI 6.

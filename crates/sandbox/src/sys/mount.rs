@@ -14,6 +14,12 @@ pub(crate) mod attr {
     pub(crate) const NOSUID: u64 = 0x2;
     pub(crate) const NODEV: u64 = 0x4;
     pub(crate) const NOEXEC: u64 = 0x8;
+    /// The field of the three ways to keep access times; it is set as a whole.
+    pub(crate) const ATIME: u64 = 0x70;
+    pub(crate) const NOATIME: u64 = 0x10;
+    pub(crate) const STRICTATIME: u64 = 0x20;
+    pub(crate) const NODIRATIME: u64 = 0x80;
+    pub(crate) const NOSYMFOLLOW: u64 = 0x20_0000;
     pub(crate) const IDMAP: u64 = 0x10_0000;
 }
 
@@ -32,6 +38,8 @@ struct MountAttr {
 pub(crate) struct Change<'a> {
     /// Attributes to set.
     pub(crate) set: u64,
+    /// Attributes to clear.
+    pub(crate) clear: u64,
     /// `MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`, `MS_UNBINDABLE`, or 0 to leave it.
     pub(crate) propagation: u64,
     /// Map ids through this user namespace.
@@ -42,12 +50,13 @@ pub(crate) struct Change<'a> {
 
 /// mount_setattr(2) on the mount whose root `fd` is.
 pub(crate) fn set_attributes(fd: BorrowedFd<'_>, change: Change<'_>) -> Result<(), Errno> {
-    let mut attributes = MountAttr { set: change.set, propagation: change.propagation, ..MountAttr::default() };
+    let mut attributes =
+        MountAttr { set: change.set, clear: change.clear, propagation: change.propagation, ..MountAttr::default() };
     if let Some(userns) = change.idmap {
         attributes.set |= attr::IDMAP;
         attributes.userns_fd = userns.as_raw_fd() as u64;
     }
-    if attributes.set == 0 && attributes.propagation == 0 {
+    if attributes.set == 0 && attributes.clear == 0 && attributes.propagation == 0 {
         return Ok(());
     }
     let flags = libc::AT_EMPTY_PATH | if change.recursive { libc::AT_RECURSIVE } else { 0 };

@@ -1,6 +1,7 @@
 //! What a process does to itself or to its children: wait, exit, namespaces, exec.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -98,10 +99,15 @@ pub(crate) fn close_range(first: c_int, last: c_int) -> Result<(), Errno> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
-/// Closes everything but 0, 1, 2 and `kept` (which is above 2 and closes on exec).
-pub(crate) fn close_all_but(kept: c_int) -> Result<(), Errno> {
-    close_range(3, kept - 1)?;
-    close_range(kept + 1, c_int::MAX)
+/// Closes everything from `first` on but `kept`, which are at or above it. Sorts `kept`.
+pub(crate) fn close_all_but(first: c_int, kept: &mut [c_int]) -> Result<(), Errno> {
+    kept.sort_unstable();
+    let mut from = first;
+    for fd in kept.iter().copied().filter(|fd| *fd >= first) {
+        close_range(from, fd - 1)?;
+        from = from.max(fd + 1);
+    }
+    close_range(from, c_int::MAX)
 }
 
 /// fork(2) by libc, with its handlers, for callers with a single thread. 0 in the child.
@@ -138,6 +144,11 @@ pub(crate) fn duplicate_above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fd.as_raw_fd() > 2 { Ok(fd) } else { rustix::io::fcntl_dupfd_cloexec(&fd, 3) }
 }
 
+/// The descriptor, or a copy of it, with a number of 3 + `keep` or more.
+pub(crate) fn duplicate_above(fd: OwnedFd, keep: c_int) -> Result<OwnedFd, Errno> {
+    if keep == 0 || fd.as_raw_fd() >= 3 + keep { Ok(fd) } else { rustix::io::fcntl_dupfd_cloexec(&fd, 3 + keep) }
+}
+
 /// execveat(2) of the file behind `fd` itself. Returns only on failure.
 pub(crate) fn execve_fd(fd: BorrowedFd<'_>, argv: &StringArray<'_>, envp: &StringArray<'_>) -> Errno {
     // JUSTIFICATION: no safe wrapper offers execveat.
@@ -161,4 +172,73 @@ pub(crate) fn getcwd(buffer: &mut [u8]) -> Result<u8, Errno> {
     // SAFETY: the kernel writes at most `len` bytes into the live buffer.
     check(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
     buffer.first().copied().ok_or(Errno::RANGE)
+}
+
+/// personality(2) of this process.
+pub(crate) fn set_personality(persona: u32) -> Result<(), Errno> {
+    // JUSTIFICATION: rustix has no personality.
+    // SAFETY: the call takes a number.
+    check(unsafe { libc::personality(persona.into()) }.into()).map(drop)
+}
+
+/// `struct sched_attr` of `linux/sched/types.h`, first version.
+#[repr(C)]
+struct SchedAttr {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+/// sched_setattr(2) on another process.
+pub(crate) fn set_scheduler(pid: i32, scheduler: &crate::Scheduler) -> Result<(), Errno> {
+    let attr = SchedAttr {
+        size: size_of::<SchedAttr>() as u32,
+        policy: scheduler.policy,
+        flags: scheduler.flags,
+        nice: scheduler.nice,
+        priority: scheduler.priority,
+        runtime: scheduler.runtime,
+        deadline: scheduler.deadline,
+        period: scheduler.period,
+    };
+    // JUSTIFICATION: no wrapper in libc or rustix.
+    // SAFETY: `attr` outlives the call and says its own size.
+    check(unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attr, 0) }).map(drop)
+}
+
+/// ioprio_set(2) on another process.
+pub(crate) fn set_io_priority(pid: i32, priority: u16) -> Result<(), Errno> {
+    const IOPRIO_WHO_PROCESS: c_int = 1;
+    // JUSTIFICATION: no wrapper in libc or rustix.
+    // SAFETY: the call takes numbers.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, c_int::from(priority)) }).map(drop)
+}
+
+/// A copy of descriptor `number` of the process behind `pidfd` (pidfd_getfd(2)). Closes on exec.
+pub(crate) fn take_descriptor(pidfd: BorrowedFd<'_>, number: c_int) -> Result<OwnedFd, Errno> {
+    // JUSTIFICATION: rustix's version needs a feature for this one call.
+    // SAFETY: the call takes numbers; the answer is a new descriptor.
+    unsafe {
+        let fd = check(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0))?;
+        Ok(<OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd as c_int))
+    }
+}
+
+/// Lets a descriptor survive exec.
+pub(crate) fn keep_on_exec(number: c_int) -> Result<(), Errno> {
+    // JUSTIFICATION: the number is inherited, not owned by an object.
+    // SAFETY: fcntl with F_SETFD touches no memory.
+    check(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }.into()).map(drop)
+}
+
+/// Makes descriptor `target` refer to `source` as well. Survives exec.
+pub(crate) fn replace(source: c_int, target: c_int) -> Result<(), Errno> {
+    // JUSTIFICATION: the target is a number, not an owned descriptor.
+    // SAFETY: in a child about to exec nothing of Rust's owns `target`.
+    check(unsafe { libc::syscall(libc::SYS_dup3, source, target, 0) }).map(drop)
 }

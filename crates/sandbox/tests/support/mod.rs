@@ -107,6 +107,7 @@ impl World {
             seccomp: Some(seccomp::standard()),
             landlock: true,
             init: false,
+            extra: stockade_sandbox::Extra::default(),
         }
     }
 
@@ -157,6 +158,7 @@ pub fn process(args: &[&str]) -> Process {
         rlimits: Vec::new(),
         oom_score_adj: None,
         terminal: None,
+        extra: stockade_sandbox::ProcessExtra::default(),
     }
 }
 
