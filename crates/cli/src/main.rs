@@ -34,6 +34,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if let Some(args) = commands::oci_invocation(std::env::args_os()) {
+        return commands::oci_main(args);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {

@@ -4,7 +4,9 @@
 //! docker extends by `includes` and `excludes` (capabilities, architectures, kernel version).
 
 use serde::Deserialize;
-use stockade_sandbox::{Capabilities, SeccompAction, SeccompArgument, SeccompExtra, SeccompOp, SeccompPolicy, SeccompRule};
+use stockade_sandbox::{
+    Capabilities, SeccompAction, SeccompArgument, SeccompExtra, SeccompOp, SeccompPolicy, SeccompRule,
+};
 
 /// Longest profile that is read, in bytes. Docker's own has about 12 000.
 pub const MAX_BYTES: usize = 1 << 20;

@@ -119,6 +119,10 @@ impl Container {
     }
 
     /// The configuration as it was when the container was created.
+    pub fn configuration(&self) -> Result<Spec> {
+        self.spec()
+    }
+
     pub(crate) fn spec(&self) -> Result<Spec> {
         read_spec(&self.dir.join("config.json"))
     }

@@ -74,6 +74,8 @@ commands! {
     Logs = logs,
     /// Make, show and push lists of images for several platforms
     Manifest = manifest,
+    /// Run containers from OCI bundles, as runc does: for dockerd, containerd and others
+    Oci = oci,
     /// Freeze containers
     Pause = pause,
     /// Show where a container's ports are on the host
@@ -133,3 +135,5 @@ commands! {
     /// Show the version
     Version = version,
 }
+
+pub use oci::{invocation as oci_invocation, main as oci_main};

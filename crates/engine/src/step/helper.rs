@@ -210,6 +210,7 @@ fn plan(request: &StepRequest, holder: &str, range: u32, user: &User, files: &st
         seccomp: Some(if confined { seccomp::build_step(capabilities) } else { seccomp::compat() }),
         landlock: confined,
         init: false,
+        extra: stockade_sandbox::Extra::default(),
     }
 }
 
@@ -241,6 +242,7 @@ fn step_process(request: &StepRequest, user: &User, capabilities: Capabilities) 
         rlimits: Vec::new(),
         oom_score_adj: None,
         terminal: None,
+        extra: stockade_sandbox::ProcessExtra::default(),
     }
 }
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use rustix::fs::{Mode, mkdirat, symlinkat};
 use rustix::io::Errno;
 
-use super::options::attributes;
+use super::options::{attributes, set_bits};
 use super::target::{self, Links, Want};
 use super::{Stage, host_path};
 use crate::error::Result;
-use crate::sys::mount::{self, Change};
+use crate::sys::mount::{self, Change, attr};
 use crate::{Mount, SandboxError};
 
 impl Stage<'_> {
@@ -63,6 +63,7 @@ impl Stage<'_> {
         let tree = mount::clone_host_tree(&path, false).map_err(error)?;
         let change = Change { set: attributes(mount.flags), ..Change::default() };
         mount::set_attributes(tree.as_fd(), change).map_err(error)?;
+        set_bits(tree.as_fd(), mount.flags).map_err(error)?;
         mount::attach(tree.as_fd(), base, name).map_err(error)
     }
 
@@ -74,6 +75,7 @@ impl Stage<'_> {
     fn shelf(&self, mount: &Mount) -> Result<OwnedFd> {
         let mut writable = mount.clone();
         writable.flags.readonly = false;
+        writable.flags.bits.set &= !attr::RDONLY;
         self.simple(&writable, "tmpfs", "cgroup", "size=64k,nr_inodes=64,mode=755")?;
         let start = self.start(&mount.target);
         target::open(start.base, &start.rest, Links::None).map_err(|source| SandboxError::Mount {
@@ -85,10 +87,8 @@ impl Stage<'_> {
 
     fn seal(&self, mount: &Mount, shelf: &OwnedFd) -> Result<()> {
         let change = Change { set: attributes(mount.flags), ..Change::default() };
-        mount::set_attributes(shelf.as_fd(), change).map_err(|source| SandboxError::Mount {
-            kind: "cgroup directory".to_owned(),
-            target: mount.target.clone(),
-            source,
-        })
+        mount::set_attributes(shelf.as_fd(), change).and_then(|()| set_bits(shelf.as_fd(), mount.flags)).map_err(
+            |source| SandboxError::Mount { kind: "cgroup directory".to_owned(), target: mount.target.clone(), source },
+        )
     }
 }
