@@ -103,7 +103,22 @@ impl OciError {
     }
 
     /// The error with its causes, in one line.
+    ///
+    /// A program that cannot be executed is told in the words that dockerd and containerd look for to choose their own
+    /// exit codes (127 and 126).
     pub fn chain(&self) -> String {
+        if let Self::Sandbox(error @ SandboxError::Exec { program, .. }) = self {
+            if error.is_not_found() {
+                let why = if program.contains('/') {
+                    "no such file or directory"
+                } else {
+                    "executable file not found in $PATH"
+                };
+                return format!("{error}: exec: \"{program}\": {why}");
+            }
+            let source = std::error::Error::source(error).map_or(String::new(), |s| s.to_string().to_lowercase());
+            return format!("{error}: exec: \"{program}\": {source}");
+        }
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

@@ -86,7 +86,11 @@ impl Runtime {
         // Passed or broken, nobody waits there any more.
         let gate = container.dir.join(GATE);
         std::fs::remove_file(&gate).map_err(OciError::io("remove", gate))?;
-        opened?;
+        if let Err(e) = opened {
+            // The process ends by itself; whoever asks next shall see it stopped.
+            await_end(&pidfd);
+            return Err(e.into());
+        }
         self.after_start(&container, &spec)
     }
 
@@ -103,8 +107,8 @@ impl Runtime {
         let status = container.status();
         if all {
             let group = container.cgroup();
-            let alive = group.exists() && !group.pids()?.is_empty();
-            return if alive { Ok(group.signal_all(signal)?) } else { Err(not_running(&container, status)) };
+            // Nobody left is nobody to signal: callers clean up with this.
+            return if group.exists() { Ok(group.signal_all(signal)?) } else { Ok(()) };
         }
         if matches!(status, Status::Stopped | Status::Creating) {
             return Err(not_running(&container, status));

@@ -207,6 +207,9 @@ fn steps(orders: &Orders<'_>) -> Result<std::convert::Infallible, Failure> {
     let at_gate;
     let sync = match extra.gate {
         Some(gate) => {
+            if let Some(errno) = missing(orders) {
+                return Err(at(Step::Exec)(errno));
+            }
             report(orders.sync, Report::done(Step::Prepared));
             at_gate = started(gate);
             task::close_raw(orders.sync.as_raw_fd());
@@ -359,6 +362,25 @@ fn streams(orders: &Orders<'_>, to_come: Option<OwnedFd>) -> Result<(), Failure>
     };
     task::set_stdio([terminal; 3]).map_err(at(Step::StandardStreams))?;
     rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(at(Step::ControllingTerminal))
+}
+
+/// Why none of the candidates can be executed, as far as can be known before.
+fn missing(orders: &Orders<'_>) -> Option<Errno> {
+    use rustix::fs::{Access, AtFlags, CWD, FileType, StatxFlags, accessat, statx};
+    let mut why = Errno::NOENT;
+    for path in &orders.prepared.candidates {
+        let path = path.as_c_str();
+        let looked = accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+            .and_then(|()| statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE));
+        match looked {
+            Ok(facts) if FileType::from_raw_mode(facts.stx_mode.into()) == FileType::RegularFile => return None,
+            Ok(_) | Err(Errno::ACCESS) => why = Errno::ACCESS,
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            // Something else: the exec itself will tell.
+            Err(_) => return None,
+        }
+    }
+    Some(why)
 }
 
 /// Tries the candidates as a shell does: a file that may not be executed is remembered, a missing one is not.

@@ -167,6 +167,8 @@ fn is_used(hierarchy: &Hierarchy, request: &Request<'_>, has_unified: bool) -> b
         || has("memory")
         || has("pids")
         || has("freezer")
+        // What other programs read counters of.
+        || (request.rules.is_some() && (has("cpu") || has("cpuacct") || has("blkio")))
         || (has("cpu") && (limits.cpu_millis.is_some() || limits.cpu_shares.is_some()))
         || (has("devices") && confine_devices && !has_unified)
         || settings.iter().any(|s| !s.v1_controller.is_empty() && has(s.v1_controller))

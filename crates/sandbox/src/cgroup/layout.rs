@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// v1 controllers we make groups for. `freezer` only without a v2 tree, those after `blkio` only on demand.
-const USED_V1: [&str; 10] =
-    ["memory", "pids", "cpu", "blkio", "devices", "cpuset", "hugetlb", "net_cls", "net_prio", "rdma"];
+const USED_V1: [&str; 11] =
+    ["memory", "pids", "cpu", "cpuacct", "blkio", "devices", "cpuset", "hugetlb", "net_cls", "net_prio", "rdma"];
 
 /// One mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Layout {
 }
 
 fn known(option: &str) -> bool {
-    USED_V1.contains(&option) || matches!(option, "cpuacct" | "freezer")
+    USED_V1.contains(&option) || option == "freezer"
 }
 
 struct MountLine<'a> {
