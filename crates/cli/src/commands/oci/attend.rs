@@ -37,10 +37,10 @@ fn serve(running: &mut Running, mut master: Option<OwnedFd>, signals: Option<&Si
         if signal {
             pass_signals(running, master.as_ref(), signals);
         }
-        if let Some(terminal) = master.as_ref().filter(|_| output) {
-            if !copy(terminal.as_fd(), rustix::stdio::stdout()) {
-                master = None;
-            }
+        if let Some(terminal) = master.as_ref().filter(|_| output)
+            && !copy(terminal.as_fd(), rustix::stdio::stdout())
+        {
+            master = None;
         }
         if let Some(terminal) = master.as_ref().filter(|_| keys) {
             input = copy(rustix::stdio::stdin(), terminal.as_fd());
