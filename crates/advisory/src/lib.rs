@@ -11,6 +11,7 @@ pub mod ignore;
 pub mod matching;
 pub mod report;
 pub mod severity;
+pub mod signing;
 pub mod version;
 pub mod vex;
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
-use stockade_advisory::report::{Drift, LayerOrigin, Target, assemble};
+use stockade_advisory::report::{Drift, LayerOrigin, News, ScanReport, Target, assemble};
 use stockade_advisory::{Database, MatchOptions};
 use stockade_inventory::{ImageFacts, Inventory, OsInfo, Package, PackageKind, Secret, SourcePackage, check_image};
 
@@ -88,6 +88,10 @@ fn a_report_with_everything_in_it_fits_the_schema() {
     let mut report = assemble(target, &inventory, matches, &layers, &database, "0").unwrap();
     report.say_age("2026-11-24".parse().unwrap());
     report.drift = Some(Drift::between(&Inventory::default(), &inventory));
+    let earlier = ScanReport { findings: Vec::new(), ..report.clone() };
+    let news = News::between(&earlier, &report);
+    assert!(news.gone.is_empty() && news.added.iter().any(|n| n.component == "apache-log4j2"));
+    report.news = Some(news);
     let kinds: Vec<&str> = report.unknown.iter().map(|u| u.what.as_str()).collect();
     for expected in ["age", "coverage", "version"] {
         assert!(kinds.contains(&expected), "{:?}", report.unknown);

@@ -161,3 +161,25 @@ fn a_full_disk_ends_a_pull_and_the_store_stays_whole() {
     assert_eq!((ran[1].code, ran[1].out.as_str()), (0, ""), "{}", ran[1].err);
     assert!(staged.is_empty(), "half-written: {staged:?}");
 }
+
+#[test]
+fn an_image_at_a_registry_is_scanned_without_being_pulled() {
+    let (Some(world), Some(registry)) = (World::new(), Registry::start(false)) else { return };
+    trust(&world, &registry, "");
+    let name = registry.name("box:3");
+    world.sk(&["tag", IMAGE, &name]).ok();
+    world.sk(&["push", "-q", &name]).ok();
+    let report = |ran: Ran| serde_json::from_str::<serde_json::Value>(&ran.ok()).unwrap();
+    let stored = report(world.sk(&["scan", "--json", &name]));
+    let Some(other) = World::new() else { return };
+    trust(&other, &registry, "");
+    other.sk(&["rmi", "-f", IMAGE]).ok();
+    for _ in 0..2 {
+        let remote = report(other.sk(&["scan", "--json", &format!("registry:{name}")]));
+        assert_eq!(remote["packages"], stored["packages"]);
+        assert_eq!(remote["target"]["kind"], "registry");
+        assert_eq!(remote["target"]["digest"], stored["target"]["digest"]);
+    }
+    assert_eq!(other.sk(&["images", "-q"]).ok(), "", "nothing was stored");
+    other.sk(&["scan", &format!("registry:{}", registry.name("none:1"))]).fails_with(1);
+}

@@ -56,6 +56,14 @@ pub(crate) struct File {
     pub registry: Vec<Registry>,
     pub gate: Option<GateTable>,
     pub network: Option<NetworkTable>,
+    pub db: Option<DbTable>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct DbTable {
+    pub sources: Option<Vec<String>>,
+    pub keys: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -35,6 +35,8 @@ pub struct Settings {
     pub gate: GateSettings,
     /// `[network]`.
     pub network: NetworkSettings,
+    /// `[db]`.
+    pub db: DbSettings,
     /// The files that were read, weakest first.
     pub sources: Vec<PathBuf>,
     /// What a person should know about them: settings of a project that were not taken.
@@ -80,6 +82,15 @@ impl Default for NetworkSettings {
     fn default() -> Self {
         NetworkSettings { bridge: "stockade0".to_owned(), subnet: None, dns: Vec::new() }
     }
+}
+
+/// `[db]`, resolved. A project's file cannot set it: whoever chooses the facts chooses the findings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DbSettings {
+    /// What `stockade db update` reads without `--from`: files, directories, URLs.
+    pub sources: Vec<String>,
+    /// File of the public keys that databases must be signed by.
+    pub keys: Option<PathBuf>,
 }
 
 /// What a caller gives to [`Settings::resolve`].
@@ -149,6 +160,7 @@ impl Settings {
             registries: Vec::new(),
             gate: GateSettings::default(),
             network: NetworkSettings::default(),
+            db: DbSettings::default(),
             sources: Vec::new(),
             remarks: Vec::new(),
             gate_is_set: false,
@@ -208,6 +220,17 @@ impl Settings {
             replace(&mut self.network.bridge, n.bridge);
             overlay(&mut self.network.subnet, n.subnet);
             replace(&mut self.network.dns, n.dns);
+        }
+        match (parsed.db, whose) {
+            (Some(db), Whose::Owner) => {
+                replace(&mut self.db.sources, db.sources);
+                overlay(&mut self.db.keys, db.keys);
+            }
+            (Some(_), Whose::Project) => {
+                let why = "[db] was not taken: it belongs into the machine's or the user's stockade.toml";
+                self.remarks.push(format!("{}: {why}", path.display()));
+            }
+            (None, _) => {}
         }
         self.sources.push(path.to_owned());
         Ok(())

@@ -68,6 +68,7 @@ pub fn assemble(
         secrets: inventory.secrets.iter().map(|s| secret(s, layers)).collect(),
         weaknesses: inventory.weaknesses.iter().map(|w| weakness(w, layers)).collect(),
         drift: None,
+        news: None,
         notes: matches.notes,
     })
 }

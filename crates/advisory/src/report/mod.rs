@@ -42,9 +42,48 @@ pub struct ScanReport {
     /// What a container changed of its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+    /// What is known now that an earlier scan of the same image did not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<News>,
     /// Remarks: what was left out on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// What newer facts brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// Day of the database that the earlier scan used.
+    pub since: String,
+    /// Vulnerabilities that are new, each with the component that has it.
+    pub added: Vec<NewsItem>,
+    /// Those that are gone: withdrawn, or found not to matter.
+    pub gone: Vec<NewsItem>,
+}
+
+/// A vulnerability of a component.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NewsItem {
+    /// Id.
+    pub id: String,
+    /// The source package of a distribution, else the package.
+    pub component: String,
+}
+
+impl News {
+    /// Compares two reports of the same thing.
+    pub fn between(earlier: &ScanReport, now: &ScanReport) -> News {
+        let items = |report: &ScanReport| -> std::collections::BTreeSet<NewsItem> {
+            let found = report.findings.iter();
+            found.map(|f| NewsItem { id: f.id.clone(), component: f.component().to_owned() }).collect()
+        };
+        let (old, new) = (items(earlier), items(now));
+        News {
+            since: earlier.database.built.clone(),
+            added: new.difference(&old).cloned().collect(),
+            gone: old.difference(&new).cloned().collect(),
+        }
+    }
 }
 
 /// What was scanned.

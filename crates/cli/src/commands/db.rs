@@ -1,14 +1,16 @@
 //! `stockade db`: the advisory database: what is in it, how old it is, and how it gets newer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use stockade_advisory::signing::SigningKey;
 use stockade_advisory::{Database, DatabaseStatus, Origin};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::scanner;
-use crate::scanner::database;
+use crate::scanner::inputs::{self, Input, State, Wanted};
+use crate::scanner::{database, serve};
 use crate::{Outcome, failure::Exit};
 
 /// Arguments of `stockade db`.
@@ -22,16 +24,40 @@ pub struct Args {
 enum Verb {
     /// Show sources, age, coverage and licences
     Status(Status),
-    /// Add facts from files or directories; what is there stays
+    /// Add facts from files, directories or URLs; what is there stays, and what did not change is not read again
     #[command(after_help = FORMATS)]
     Update(Update),
-    /// Make a database file from files or directories, without changing the one in use
+    /// Make a database file from files, directories or URLs, without changing the one in use
     #[command(after_help = FORMATS)]
     Build(Build),
     /// Write the database in use to a file, to carry it over an air gap (`db update --from FILE` reads it)
     Export(Export),
+    /// Serve the database in use over HTTP, for `db update --from http://…` of other machines
+    Serve(Serve),
+    /// Make a key that signs databases, and print its public half, a line for a file of trusted keys
+    Key(Key),
     /// Remove the updated database and use the built-in one again
     Reset,
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7890")]
+    listen: std::net::SocketAddr,
+    /// Sign what is served with this key of `db key`
+    #[arg(long, value_name = "KEYFILE")]
+    sign: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Key {
+    /// The file for the private key; it must not exist
+    #[arg(value_name = "KEYFILE")]
+    output: PathBuf,
+    /// Whose it is, for the public line
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    comment: String,
 }
 
 const FORMATS: &str = "Formats, told by content, also inside ZIP archives and gzip files: OSV records (all ecosystems, GitHub, Ubuntu, \
@@ -56,19 +82,27 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 struct Update {
-    /// File or directory to read; may be given several times
-    #[arg(long, value_name = "PATH", required = true)]
-    from: Vec<PathBuf>,
+    /// File, directory or URL (`https://…`, also with `#sha256=HEX`) to read; may be given several times. Without it:
+    /// `sources` under `[db]` in stockade.toml
+    #[arg(long, value_name = "PATH|URL")]
+    from: Vec<String>,
     /// Refuse a single input file that has another SHA-256
     #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
+    /// File of trusted public keys: a whole database must be signed by one of them. Without it: `keys` under `[db]`, else
+    /// `db/trusted-keys` below the root, if there is one
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Take whole databases without a trusted signature, and plain HTTP without a digest
+    #[arg(long, conflicts_with = "key")]
+    unsigned: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct Build {
-    /// File or directory to read; may be given several times
-    #[arg(long, value_name = "PATH", required = true)]
-    from: Vec<PathBuf>,
+    /// File, directory or URL to read; may be given several times
+    #[arg(long, value_name = "PATH|URL", required = true)]
+    from: Vec<String>,
     /// Start from the built-in facts instead of from nothing
     #[arg(long)]
     with_builtin: bool,
@@ -82,6 +116,9 @@ struct Export {
     /// The file to write
     #[arg(value_name = "FILE")]
     output: PathBuf,
+    /// Sign it with this key of `db key`; the signature goes to FILE.sig
+    #[arg(long, value_name = "KEYFILE")]
+    sign: Option<PathBuf>,
 }
 
 /// Does what the verb says.
@@ -91,6 +128,11 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         Verb::Update(args) => update(&args, context),
         Verb::Build(args) => build(&args),
         Verb::Export(args) => export(&args, context),
+        Verb::Serve(args) => {
+            let key = args.sign.as_deref().map(signing_key).transpose()?;
+            serve::serve(context, args.listen, key).map(|()| Exit::DONE)
+        }
+        Verb::Key(args) => make_key(&args),
         Verb::Reset => reset(context),
     }
 }
@@ -145,14 +187,26 @@ fn update(args: &Update, context: &Context) -> Outcome {
     stockade_durable::create_private_dir(&parent)?;
     let _lock = stockade_durable::Lock::exclusive(&parent.join("lock"))?;
     let in_use = scanner::open_database(context, None)?;
-    let input = database::Input::read(&args.from, args.sha256.as_deref())?;
-    let (file, summary) = input.into_file(Some(&in_use))?;
+    let from = if args.from.is_empty() { &context.settings.db.sources } else { &args.from };
+    if from.is_empty() {
+        return Err(Failure::usage("nothing to read: give --from, or `sources` under [db] in stockade.toml")
+            .hint("OSV's archives, for example, are https://osv-vulnerabilities.storage.googleapis.com/ECOSYSTEM/all.zip"));
+    }
+    let trusted = inputs::trusted_keys(context, args.key.as_deref())?;
+    let wanted = Wanted { from, sha256: args.sha256.as_deref(), trusted: &trusted, unsigned: args.unsigned };
+    let mut state = State::load(&parent, &in_use.reader()?.digest());
+    let Some((file, summary)) = Input::read(&wanted, &parent, &mut state)?.into_file(Some(&in_use))? else {
+        output::to_stdout("nothing has changed since the last update\n")?;
+        return Ok(Exit::DONE);
+    };
     // Readers see the old file or the new one; a failure before this line changes nothing.
     stockade_durable::write(&path, &file, 0o644)?;
     for line in &summary {
         output::to_stdout(&format!("{line}\n"))?;
     }
-    let status = scanner::open_database(context, None)?.status()?;
+    let now_in_use = scanner::open_database(context, None)?;
+    state.save(&parent, now_in_use.reader()?.digest());
+    let status = now_in_use.status()?;
     let records: u32 = status.sources.iter().map(|s| s.records).sum();
     output::to_stdout(&format!(
         "the database now has {records} records of {} sources, the newest of {}\n",
@@ -163,9 +217,11 @@ fn update(args: &Update, context: &Context) -> Outcome {
 }
 
 fn build(args: &Build) -> Outcome {
-    let input = database::Input::read(&args.from, None)?;
     let base = args.with_builtin.then(Database::embedded);
-    let (file, summary) = input.into_file(base.as_ref())?;
+    let wanted = Wanted { from: &args.from, ..Wanted::default() };
+    let directory = std::env::temp_dir();
+    let read = Input::read(&wanted, &directory, &mut State::default())?.into_file(base.as_ref())?;
+    let (file, summary) = read.ok_or_else(|| Failure::new("nothing was read"))?;
     scanner::write_output(&args.output, &file)?;
     for line in summary {
         output::to_stdout(&format!("{line}\n"))?;
@@ -177,8 +233,30 @@ fn export(args: &Export, context: &Context) -> Outcome {
     let database = scanner::open_database(context, None)?;
     let reader = database.reader()?;
     reader.verify()?;
+    let key = args.sign.as_deref().map(signing_key).transpose()?;
     scanner::write_output(&args.output, reader.bytes())?;
+    if let Some(key) = key {
+        let mut beside = args.output.clone().into_os_string();
+        beside.push(".sig");
+        scanner::write_output(beside.as_ref(), key.sign(reader.bytes()).as_bytes())?;
+    }
     output::to_stdout(&format!("{}  {}\n", database::sha256(reader.bytes()), args.output.display()))?;
+    Ok(Exit::DONE)
+}
+
+fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
+    SigningKey::parse(&inputs::read_text(path)?).map_err(|e| Failure::usage(format!("`{}`: {e}", path.display())))
+}
+
+fn make_key(args: &Key) -> Outcome {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let (key, text) = SigningKey::generate().map_err(|e| Failure::new(e.to_string()))?;
+    let failed = |e: std::io::Error| Failure::new(format!("cannot make `{}`: {e}", args.output.display()));
+    let mut file =
+        std::fs::File::options().write(true).create_new(true).mode(0o600).open(&args.output).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    output::to_stdout(&format!("{} {}\n", key.public().line(), output::printable(&args.comment)))?;
     Ok(Exit::DONE)
 }
 

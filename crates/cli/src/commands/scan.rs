@@ -281,17 +281,34 @@ fn scan_all(args: &Args, context: &Context) -> Outcome {
             "UNRATED",
             "EXPLOITED",
             "FIXABLE",
+            "NEW",
             "NOT KNOWN",
         ]);
         for report in &reports {
             table.row(numbers(report));
         }
         table.print()?;
+        for report in &reports {
+            say_news(report)?;
+        }
     }
     let failing =
         reports.iter().flat_map(|r| args.fail_on.iter().map(|rule| rule.count(r))).max().unwrap_or(0);
     let worst = reports.iter().map(|r| exit(r, failing, args)).find(|e| *e != Exit::DONE);
     Ok(worst.unwrap_or(Exit::DONE))
+}
+
+/// What newer facts brought for an image, by name.
+fn say_news(report: &ScanReport) -> Result<(), Failure> {
+    const NAMED: usize = 10;
+    let Some(news) = report.news.as_ref().filter(|n| !n.added.is_empty()) else { return Ok(()) };
+    let mut items: Vec<String> =
+        news.added.iter().take(NAMED).map(|n| format!("{} ({})", n.id, n.component)).collect();
+    if news.added.len() > NAMED {
+        items.push(format!("{} more", news.added.len() - NAMED));
+    }
+    let line = format!("{}: new since the facts of {}: {}", report.target.name, news.since, items.join(", "));
+    output::to_stdout(&format!("{}\n", output::printable(&line)))
 }
 
 fn numbers(report: &ScanReport) -> Vec<String> {
@@ -300,7 +317,8 @@ fn numbers(report: &ScanReport) -> Vec<String> {
     for severity in [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Unknown] {
         row.push(count(&|f| f.severity == severity));
     }
-    row.extend([count(&|f| f.known_exploited), count(&Finding::is_fixable), report.unknown.len().to_string()]);
+    let new = report.news.as_ref().map_or_else(|| "-".to_owned(), |n| n.added.len().to_string());
+    row.extend([count(&|f| f.known_exploited), count(&Finding::is_fixable), new, report.unknown.len().to_string()]);
     row
 }
 

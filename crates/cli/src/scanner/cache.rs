@@ -47,6 +47,25 @@ pub fn load(context: &Context, key: &Key) -> Option<ScanReport> {
     (report.schema == SCHEMA).then_some(report)
 }
 
+/// The newest report of the same image and options that another database gave.
+pub fn earlier(context: &Context, key: &Key, now: &ScanReport) -> Option<ScanReport> {
+    let image = key.0.split('-').next().unwrap_or_default();
+    let options = format!("+{}.json", key.0.rsplit_once('+').map_or("", |(_, letters)| letters));
+    let mut found = std::fs::read_dir(directory(context))
+        .ok()?
+        .flatten()
+        .filter(|e| {
+            let name = e.file_name().to_string_lossy().into_owned();
+            name.starts_with(image) && name.ends_with(&options)
+        })
+        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
+        .collect::<Vec<_>>();
+    found.sort();
+    let bytes = std::fs::read(&found.pop()?.1).ok()?;
+    let report: ScanReport = serde_json::from_slice(&bytes).ok()?;
+    (report.schema == SCHEMA && report.database.digest != now.database.digest).then_some(report)
+}
+
 /// Stores a report. A cache that cannot be written is no reason to fail.
 pub fn save(context: &Context, key: &Key, report: &ScanReport) {
     let directory = directory(context);

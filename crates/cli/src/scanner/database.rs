@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use stockade_advisory::database::{Batch, merge, sha256_hex};
-use stockade_advisory::{AdvisoryError, Database};
+use stockade_advisory::Database;
+use stockade_advisory::database::sha256_hex;
 use stockade_sandbox::MappedFile;
 
+use super::inputs::{Input, State, Wanted};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
@@ -38,7 +39,7 @@ fn open_file(path: &Path) -> Result<Database, Failure> {
     Ok(Database::from_bytes(Box::new(mapped), path.display().to_string())?)
 }
 
-fn is_database(path: &Path) -> bool {
+pub(super) fn is_database(path: &Path) -> bool {
     use std::io::Read as _;
     let mut head = [0u8; 7];
     let read = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut head));
@@ -47,30 +48,44 @@ fn is_database(path: &Path) -> bool {
 
 fn open_inputs(context: &Context, path: &Path) -> Result<Database, Failure> {
     let directory = context.settings.dirs.root.join("cache").join("db");
-    let cached = directory.join(format!("{}.db", digest_of_inputs(path)?));
+    let cached = directory.join(format!("{}.db", state_of_inputs(path)?));
     if cached.exists()
         && let Ok(database) = open_file(&cached)
     {
         return Ok(database);
     }
-    let (file, _) = Input::read(&[path.to_owned()], None)?.into_file(None)?;
+    let from = [path.display().to_string()];
+    let wanted = Wanted { from: &from, ..Wanted::default() };
+    let read = Input::read(&wanted, &directory, &mut State::default())?.into_file(None)?;
+    let (file, _) = read.ok_or_else(|| Failure::new(format!("`{}` has no advisories", path.display())))?;
     stockade_durable::create_private_dir(&directory)?;
     stockade_durable::write_volatile(&cached, &file, 0o600)?;
     open_file(&cached)
 }
 
-/// Digest of a file, or of all files below a directory with their names.
-fn digest_of_inputs(path: &Path) -> Result<String, Failure> {
+/// Names the state of files: their places, sizes and times of change. A folder of archives is gigabytes, and reading
+/// them to learn that nothing changed would take longer than the scan. The time of the last change of the inode cannot be
+/// set back by who writes the file.
+fn state_of_inputs(path: &Path) -> Result<String, Failure> {
+    use std::os::unix::fs::MetadataExt as _;
     let read = |e: std::io::Error| Failure::new(format!("cannot read `{}`: {e}", path.display()));
-    if !path.is_dir() {
-        return Ok(sha256_hex(&std::fs::read(path).map_err(read)?));
-    }
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(path).map_err(read)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(read)?;
-    entries.sort();
-    let mut all = String::new();
-    for entry in entries {
-        all.push_str(&format!("{} {}\n", entry.display(), digest_of_inputs(&entry)?));
+    let meta = std::fs::metadata(path).map_err(read)?;
+    let mut all = format!(
+        "{} {} {} {} {}.{}\n",
+        path.display(),
+        meta.dev(),
+        meta.ino(),
+        meta.len(),
+        meta.ctime(),
+        meta.ctime_nsec()
+    );
+    if meta.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(read)?.map(|e| e.map(|e| e.path()));
+        let mut entries: Vec<PathBuf> = entries.collect::<Result<_, _>>().map_err(read)?;
+        entries.sort();
+        for entry in entries {
+            all.push_str(&state_of_inputs(&entry)?);
+        }
     }
     Ok(sha256_hex(all.as_bytes()))
 }
@@ -78,68 +93,4 @@ fn digest_of_inputs(path: &Path) -> Result<String, Failure> {
 /// SHA-256 in hex.
 pub fn sha256(bytes: &[u8]) -> String {
     sha256_hex(bytes)
-}
-
-/// What was read for an update.
-pub enum Input {
-    /// A database as it is: it replaces the one in use.
-    Database(Vec<u8>),
-    /// Facts to add.
-    Facts(Box<Batch>),
-}
-
-impl Input {
-    /// Reads files and directories. One database file may stand alone.
-    pub fn read(paths: &[PathBuf], sha256: Option<&str>) -> Result<Input, Failure> {
-        if let Some(expected) = sha256 {
-            check_digest(paths, expected)?;
-        }
-        if let Some(database) = paths.iter().find(|p| is_database(p)) {
-            if paths.len() > 1 {
-                return Err(Failure::usage(format!("`{}` is a whole database: give it alone", database.display())));
-            }
-            let bytes = std::fs::read(database)
-                .map_err(|e| Failure::new(format!("cannot read `{}`: {e}", database.display())))?;
-            return Ok(Input::Database(bytes));
-        }
-        let mut batch = Batch::default();
-        paths.iter().try_for_each(|p| batch.read(p))?;
-        if batch.is_empty() {
-            return Err(Failure::new("no advisory was found in the given files")
-                .hint("`stockade db update --help` lists the formats"));
-        }
-        Ok(Input::Facts(Box::new(batch)))
-    }
-
-    /// Makes the database file and verifies it. Output: the file, and a line for each source.
-    pub fn into_file(self, base: Option<&Database>) -> Result<(Vec<u8>, Vec<String>), Failure> {
-        let (file, summary) = match self {
-            Input::Database(bytes) => (bytes, vec!["read a whole database".to_owned()]),
-            Input::Facts(batch) => {
-                let lines =
-                    batch.summary().into_iter().map(|(name, n)| format!("read {n} records of {name}")).collect();
-                let reader = base.map(Database::reader).transpose()?;
-                let built = batch.newest().max(reader.map_or(0, |r| r.built()));
-                (merge(reader, *batch, built)?, lines)
-            }
-        };
-        check(&file)?;
-        Ok((file, summary))
-    }
-}
-
-fn check(file: &[u8]) -> Result<(), AdvisoryError> {
-    Database::from_bytes(Box::new(file.to_vec()), "the new database".to_owned())?.reader()?.verify()
-}
-
-fn check_digest(paths: &[PathBuf], expected: &str) -> Result<(), Failure> {
-    let [path] = paths else {
-        return Err(Failure::usage("--sha256 belongs to one input file"));
-    };
-    let bytes = std::fs::read(path).map_err(|e| Failure::new(format!("cannot read `{}`: {e}", path.display())))?;
-    let found = sha256_hex(&bytes);
-    if found.eq_ignore_ascii_case(expected) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("`{}` has SHA-256 {found}, not {expected}: nothing was changed", path.display())))
 }

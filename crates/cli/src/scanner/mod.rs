@@ -5,9 +5,12 @@ mod cache;
 mod container;
 mod daemon;
 pub mod database;
+mod fetch;
+pub mod inputs;
 mod layers;
 mod list;
 mod remote;
+pub mod serve;
 mod streamed;
 mod target;
 #[cfg(test)]
@@ -16,7 +19,7 @@ mod tests;
 use std::path::Path;
 
 use stockade_advisory::matching::MatchOptions;
-use stockade_advisory::report::{ScanReport, assemble};
+use stockade_advisory::report::{News, ScanReport, assemble};
 use stockade_advisory::{AdvisoryError, Database};
 use stockade_image::{Image, Store};
 use stockade_inventory::Options;
@@ -67,7 +70,10 @@ pub fn scan_image(
         return Ok(report);
     }
     let listing = list::image(context, store, image, name, &options.inventory)?;
-    let report = report(&listing, database, options)?;
+    let mut report = report(&listing, database, options)?;
+    if !options.no_cache {
+        report.news = cache::earlier(context, &key, &report).map(|earlier| News::between(&earlier, &report));
+    }
     if !options.no_cache {
         cache::save(context, &key, &report);
     }
