@@ -281,6 +281,7 @@ fn set_stage(launch: &Launch<'_>, launched: &mut Launched, user_to_join: Option<
         run_hooks(hooks, launched.pid, pidns.as_ref().map(AsFd::as_fd))?;
     }
     stage.pivot()?;
+    stage.root_propagation()?;
     let terminal = stage.take_terminal();
     let root = stage.into_root();
     enter_namespaces()?;

@@ -14,14 +14,21 @@ use crate::sys::task;
 use crate::{IdMap, IdRange, Mount, MountKind};
 
 impl Stage<'_> {
-    /// Maps the ids of a detached bind, if it has a mapping.
+    /// Maps the ids of a detached bind by the plan's mapping, if it asks for that.
     pub(super) fn map_bind(&self, mount: &Mount, tree: BorrowedFd<'_>) -> Result<(), Errno> {
-        let MountKind::MappedBind { map, map_recursively, .. } = &mount.kind else { return Ok(()) };
-        let own = map.as_ref().map(user_namespace).transpose()?;
-        let userns = own.as_ref().map(AsFd::as_fd).or(self.userns);
-        let userns = userns.ok_or(Errno::INVAL)?;
+        let MountKind::MappedBind { map: None, map_recursively, .. } = &mount.kind else { return Ok(()) };
+        let userns = self.userns.ok_or(Errno::INVAL)?;
         mount::set_attributes(tree, Change { idmap: Some(userns), recursive: *map_recursively, ..Change::default() })
     }
+}
+
+/// Maps the ids of a detached bind that has a mapping of its own. Must happen while the caller's root directory is the
+/// mount namespace's: the kernel makes no user namespaces for others.
+pub(super) fn map_source(mount: &Mount, tree: BorrowedFd<'_>) -> Result<(), Errno> {
+    let MountKind::MappedBind { map: Some(map), map_recursively, .. } = &mount.kind else { return Ok(()) };
+    let userns = user_namespace(map)?;
+    let change = Change { idmap: Some(userns.as_fd()), recursive: *map_recursively, ..Change::default() };
+    mount::set_attributes(tree, change)
 }
 
 /// The mapping of an existing user namespace, as this process sees it.

@@ -113,7 +113,7 @@ impl<'a> Stage<'a> {
             mount::set_attributes(self.root.as_fd(), change)
                 .map_err(SandboxError::system("make the root file system read-only"))?;
         }
-        self.root_propagation()
+        Ok(())
     }
 
     /// Makes the stage the root directory of every process in this mount namespace. The old root stays mounted below
@@ -133,8 +133,8 @@ impl<'a> Stage<'a> {
         (self.enter_namespaces)()
     }
 
-    /// The root mount's own propagation, after all is in place.
-    fn root_propagation(&self) -> Result<()> {
+    /// The root mount's own propagation, after the pivot, which takes no shared mounts.
+    pub(crate) fn root_propagation(&self) -> Result<()> {
         let Some(wanted) = self.plan.extra.root_propagation.filter(|p| *p != Propagation::Slave) else { return Ok(()) };
         let change = Change { propagation: propagation(wanted), ..Change::default() };
         mount::set_attributes(self.root.as_fd(), change)
@@ -249,7 +249,13 @@ pub(crate) fn open_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>> {
                 source: e,
             };
             let path = host_path(source).ok_or(Errno::INVAL).map_err(error)?;
-            mount::clone_host_tree(&path, *recursive).map(Some).map_err(error)
+            let tree = mount::clone_host_tree(&path, *recursive).map_err(error)?;
+            idmap::map_source(mount, tree.as_fd()).map_err(|e| SandboxError::Mount {
+                kind: format!("bind of {} (idmapped)", source.display()),
+                target: mount.target.clone(),
+                source: e,
+            })?;
+            Ok(Some(tree))
         })
         .collect()
 }
