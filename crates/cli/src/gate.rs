@@ -1,7 +1,9 @@
 //! The gate in the run path: what the policy says about an image before a container of it starts.
 
 use stockade_advisory::report::ScanReport;
-use stockade_config::{GateMode, GateSettings};
+use stockade_audit::select::named;
+use stockade_audit::{Answer, CheckResult, content, gate as audit_gate};
+use stockade_config::{GateMode, GateSettings, UnknownMode};
 use stockade_image::Store;
 use stockade_policy::{Decision, Verdict, gate};
 
@@ -42,7 +44,53 @@ pub fn check_before_run(context: &Context, name: &str) -> Result<(), Failure> {
     for note in &decision.exceptions {
         output::warn(&format!("[gate] {note}"));
     }
-    judge(name, &decision)
+    judge(name, &decision)?;
+    check_rules(context, name)
+}
+
+/// `[gate] checks`: audit checks that the image must not fail.
+fn check_rules(context: &Context, name: &str) -> Result<(), Failure> {
+    let settings = &context.settings.gate;
+    if settings.checks.is_empty() {
+        return Ok(());
+    }
+    let store = Store::open(&context.settings.dirs.root)?;
+    let Some(image) = store.resolve(name)? else { return Ok(()) };
+    let content = || store.layer_dirs(&image).map(|dirs| content::look(&dirs)).map_err(|e| e.to_string());
+    let facts = crate::commands::image_facts(&image);
+    let now = jiff::Timestamp::now().as_second();
+    let results = audit_gate::evaluate_image(&settings.checks, &facts, now, content).map_err(|e| {
+        Failure::usage(format!("[gate] checks: {e}")).hint("`stockade audit --list` shows those of images")
+    })?;
+    let today = scanner::today().to_string();
+    let excepted = |check: &CheckResult| {
+        settings.exceptions.iter().any(|e| named(&check.meta, &e.id) && e.until.as_ref().is_none_or(|u| *u >= today))
+    };
+    let of = |answer: Answer| -> Vec<String> {
+        let found = results.iter().filter(|c| c.result == answer && !excepted(c));
+        found.map(|c| format!("{} ({})", c.meta.id, c.evidence)).collect()
+    };
+    let (failed, unknown) = (of(Answer::Fail), of(Answer::Unknown));
+    let deny = settings.mode == GateMode::Deny;
+    let noun = |n: usize| if n == 1 { "check" } else { "checks" };
+    if !failed.is_empty() {
+        let words = format!("{} {}: {}", failed.len(), noun(failed.len()), with_rest(first(&failed), failed.len()));
+        if deny {
+            return Err(Failure::new(format!("the gate denies image `{name}`: it fails {words}"))
+                .hint(format!("`stockade audit image {name}` shows why each matters and how to mend it"))
+                .with_exit(Exit::POLICY));
+        }
+        output::warn(&format!("image `{name}` fails {words}; `stockade audit image {name}` shows all"));
+    }
+    if unknown.is_empty() || settings.unknown == UnknownMode::Allow {
+        return Ok(());
+    }
+    let words = format!("{} of image `{name}` cannot be decided: {}", noun(unknown.len()), some_of(&unknown));
+    if deny && settings.unknown == UnknownMode::Deny {
+        return Err(Failure::new(format!("the gate cannot decide: {words}")).with_exit(Exit::UNDECIDED));
+    }
+    output::warn(&words);
+    Ok(())
 }
 
 fn decide(context: &Context, name: &str) -> Result<Option<Decision>, Failure> {
@@ -52,7 +100,10 @@ fn decide(context: &Context, name: &str) -> Result<Option<Decision>, Failure> {
     let mut report = scanner::scan_image(context, &store, &image, name, &database, &ScanOptions::default())?;
     let today = scanner::today();
     report.say_age(today);
-    Ok(Some(gate(&context.settings.gate, &report, today)))
+    // Exceptions for audit checks are none of the scan's.
+    let mut settings = context.settings.gate.clone();
+    settings.exceptions.retain(|e| !audit_gate::names_image_check(&e.id));
+    Ok(Some(gate(&settings, &report, today)))
 }
 
 fn judge(name: &str, decision: &Decision) -> Result<(), Failure> {
@@ -97,6 +148,9 @@ pub fn judge_by(settings: &GateSettings, report: &ScanReport, today: jiff::civil
     for note in &decision.exceptions {
         output::warn(&format!("the gate: {note}"));
     }
+    if !settings.checks.is_empty() {
+        output::warn("the gate: `checks` are asked before a run; `stockade audit image NAME --only …` asks them now");
+    }
     let say = |words: &str, lines: &[String]| {
         output::to_stderr(&format!("{words}\n"));
         for line in lines {
@@ -127,7 +181,11 @@ pub fn judge_by(settings: &GateSettings, report: &ScanReport, today: jiff::civil
 }
 
 fn some_of(words: &[String]) -> String {
-    with_rest(words.get(..NAMED.min(words.len())).unwrap_or_default(), words.len())
+    with_rest(first(words), words.len())
+}
+
+fn first(words: &[String]) -> &[String] {
+    words.get(..NAMED.min(words.len())).unwrap_or_default()
 }
 
 fn with_rest(shown: &[String], all: usize) -> String {

@@ -43,6 +43,11 @@ impl Style {
         Style { on: wanted(io::stdout().is_terminal()) }
     }
 
+    /// Never any.
+    pub fn plain() -> Style {
+        Style { on: false }
+    }
+
     /// For stderr.
     pub fn stderr() -> Style {
         Style { on: wanted(io::stderr().is_terminal()) }

@@ -109,6 +109,7 @@ pub(crate) struct GateTable {
     pub end_of_life: Option<bool>,
     pub deny_packages: Vec<String>,
     pub deny_licenses: Vec<String>,
+    pub checks: Vec<String>,
     pub exception: Vec<GateException>,
 }
 
@@ -170,7 +171,7 @@ pub enum UnknownMode {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateException {
-    /// Exactly one advisory id or alias.
+    /// Exactly one advisory id or alias, or the name of an audit check of images.
     pub id: String,
     /// Why it does not count. Must not be empty.
     #[serde(deserialize_with = "reason")]

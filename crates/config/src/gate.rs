@@ -28,6 +28,8 @@ pub struct GateSettings {
     pub deny_packages: Vec<String>,
     /// Licences that may not be there, with `*` for anything.
     pub deny_licenses: Vec<String>,
+    /// Audit checks of images that must not fail before a run, as `audit --list` names them.
+    pub checks: Vec<String>,
     /// Findings that do not count, each with its reason.
     pub exceptions: Vec<GateException>,
 }
@@ -45,6 +47,7 @@ impl Default for GateSettings {
             end_of_life: false,
             deny_packages: Vec::new(),
             deny_licenses: Vec::new(),
+            checks: Vec::new(),
             exceptions: Vec::new(),
         }
     }
@@ -78,6 +81,7 @@ impl GateSettings {
         replace(&mut self.end_of_life, table.end_of_life);
         self.deny_packages.extend(table.deny_packages);
         self.deny_licenses.extend(table.deny_licenses);
+        self.checks.extend(table.checks);
         self.exceptions.extend(table.exception);
     }
 
@@ -134,6 +138,7 @@ impl GateSettings {
         }
         self.deny_packages.extend(table.deny_packages);
         self.deny_licenses.extend(table.deny_licenses);
+        self.checks.extend(table.checks);
         if owned && !table.exception.is_empty() {
             refused.push(
                 "[[gate.exception]] was not taken: the machine's or the user's stockade.toml sets the gate, and its exceptions belong there"
@@ -174,7 +179,7 @@ mod tests {
         assert_eq!(gate, strict);
         assert_eq!(refused.len(), 9, "{refused:#?}");
         let refused = gate.tighten(
-            table("severity = \"low\"\nunknown = \"deny\"\ngrace-days = 0\nfacts-days = 5\ndeny-packages = [\"a\"]\ndeny-licenses = [\"b\"]"),
+            table("severity = \"low\"\nunknown = \"deny\"\ngrace-days = 0\nfacts-days = 5\ndeny-packages = [\"a\"]\ndeny-licenses = [\"b\"]\nchecks = [\"CIS-4.1\"]"),
             true,
         );
         assert!(refused.is_empty(), "{refused:?}");
@@ -182,7 +187,7 @@ mod tests {
             (gate.severity.as_str(), gate.unknown, gate.grace_days, gate.facts_days),
             ("low", UnknownMode::Deny, 0, 5)
         );
-        assert_eq!((gate.deny_packages.len(), gate.deny_licenses.len()), (1, 1));
+        assert_eq!((gate.deny_packages.len(), gate.deny_licenses.len(), gate.checks.len()), (1, 1, 1));
     }
 
     #[test]

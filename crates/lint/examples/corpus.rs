@@ -156,6 +156,9 @@ const STEPS: &[&str] = &[
     "RUN apt-get install -y ./x.deb",
 ];
 
+/// Shell scripts, one a line. Those in which hadolint finds what we have no rule for are left out.
+const SCRIPTS: &str = include_str!("scripts.txt");
+
 struct Sequence(u64);
 
 impl Sequence {
@@ -180,13 +183,21 @@ fn main() -> std::io::Result<()> {
     for rule in stockade_lint::all() {
         files.extend(rule.bad.iter().chain(rule.good).map(|s| (*s).to_owned()));
     }
+    let scripts: Vec<&str> = SCRIPTS.lines().collect();
     let mut sequence = Sequence(42);
     while files.len() < count {
         let mut text = String::new();
         for _ in 0..=sequence.below(3) {
             let _ = writeln!(text, "{}", pick(&mut sequence, BASES));
             for _ in 0..1 + sequence.below(8) {
-                let _ = writeln!(text, "{}", pick(&mut sequence, STEPS));
+                let _ = match sequence.below(6) {
+                    0 => writeln!(text, "RUN {}", pick(&mut sequence, &scripts)),
+                    1 => {
+                        let (first, second) = (pick(&mut sequence, &scripts), pick(&mut sequence, &scripts));
+                        writeln!(text, "RUN {first} && \\\n    {second}")
+                    }
+                    _ => writeln!(text, "{}", pick(&mut sequence, STEPS)),
+                };
             }
         }
         files.push(text);

@@ -1,9 +1,51 @@
 //! What rules look at: the parsed file, its stages, and the commands of its shell scripts.
 
+use std::collections::BTreeSet;
+
 use stockade_dockerfile::ast::{CommandLine, Dockerfile, From, Instruction, Kind, Run, Stage, Word};
 
 use crate::options::Options;
-use crate::shell::{self, Command, Text};
+use crate::shell::tree::SyntaxError;
+use crate::shell::{self, Command, Text, Tree};
+
+/// The shell language of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// POSIX only: what `/bin/sh` may be.
+    Sh,
+    /// dash: POSIX, and `local`.
+    Dash,
+    /// BusyBox' shell: POSIX, and some of bash.
+    Busybox,
+    /// bash, or ksh, which is near enough.
+    Bash,
+}
+
+impl Dialect {
+    /// By the program of `SHELL`; `None` for shells that are none of these.
+    fn of(program: &str) -> Option<Dialect> {
+        Some(match shell_name(program).as_str() {
+            "sh" => Dialect::Sh,
+            "dash" => Dialect::Dash,
+            "ash" | "busybox" => Dialect::Busybox,
+            "bash" | "ksh" => Dialect::Bash,
+            _ => return None,
+        })
+    }
+}
+
+/// A shell script of the file.
+#[derive(Debug)]
+pub struct Script {
+    /// Its shape.
+    pub tree: Tree,
+    /// Its language.
+    pub dialect: Dialect,
+    /// Variables that are set outside of it: by `ENV`, `ARG` and the builder.
+    pub known: BTreeSet<String>,
+    /// Those of them whose value has no spaces and no patterns.
+    pub clean: BTreeSet<String>,
+}
 
 /// A Dockerfile with everything that rules ask for worked out once.
 #[derive(Debug)]
@@ -14,6 +56,7 @@ pub struct File<'d> {
     pub options: &'d Options,
     /// Commands by instruction; empty for those that run no shell script.
     commands: Vec<Vec<Command>>,
+    scripts: Vec<Script>,
     /// Byte offset of each line.
     lines: Vec<usize>,
 }
@@ -24,20 +67,27 @@ impl<'d> File<'d> {
         let text = &dockerfile.text;
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
-        let mut posix = true;
-        let commands = dockerfile
-            .instructions
-            .iter()
-            .map(|instruction| {
-                match &instruction.kind {
-                    Kind::From(_) => posix = true,
-                    Kind::Shell(words) => posix = words.first().is_none_or(|w| is_posix_shell(&w.value)),
-                    _ => {}
-                }
-                script_of(dockerfile, instruction, posix)
-            })
-            .collect();
-        File { dockerfile, options, commands, lines }
+        let mut reader = Reader {
+            dockerfile,
+            posix: true,
+            dialect: Some(Dialect::Sh),
+            known: predefined(),
+            clean: BTreeSet::new(),
+            scripts: Vec::new(),
+        };
+        let commands = dockerfile.instructions.iter().map(|instruction| reader.read(instruction)).collect();
+        let scripts = reader.scripts;
+        File { dockerfile, options, commands, scripts, lines }
+    }
+
+    /// Every script that a shell could read, in order.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.scripts.iter().filter(|s| s.tree.error.is_none())
+    }
+
+    /// Every script that a shell would refuse, and why.
+    pub fn broken_scripts(&self) -> impl Iterator<Item = (&Script, &SyntaxError)> {
+        self.scripts.iter().filter_map(|s| Some((s, s.tree.error.as_ref()?)))
     }
 
     /// 1-based line and column (in characters) of a byte offset.
@@ -130,40 +180,106 @@ impl RunView<'_, '_> {
     }
 }
 
-/// Whether the program of `SHELL` reads POSIX shell scripts.
-fn is_posix_shell(program: &str) -> bool {
+/// A program's name without its directory and `.exe`, in lower case.
+fn shell_name(program: &str) -> String {
     let name = program.rsplit(['/', '\\']).next().unwrap_or("").to_ascii_lowercase();
-    let name = name.strip_suffix(".exe").unwrap_or(&name);
-    ["sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"].contains(&name)
+    name.strip_suffix(".exe").map_or(name.clone(), str::to_owned)
 }
 
-fn script_of(dockerfile: &Dockerfile, instruction: &Instruction, posix: bool) -> Vec<Command> {
-    let instruction = match &instruction.kind {
-        Kind::Onbuild(trigger) => trigger.as_ref(),
-        _ => instruction,
-    };
-    let Kind::Run(Run { command, .. }) = &instruction.kind else { return Vec::new() };
-    if let CommandLine::Exec(words) = command {
-        return vec![exec_command(words)];
-    }
-    if !posix {
-        return Vec::new();
-    }
-    let span = instruction.arguments.span;
-    let mut out =
-        shell::commands(&Text::instruction(&dockerfile.text, span.start.offset, span.end.offset, dockerfile.escape));
-    // `RUN <<EOF` is a script for the shell; `RUN python3 <<EOF` is not, and `RUN sh <<EOF` is.
-    let lone = out.iter().all(|c| c.words.is_empty()) || out.first().is_some_and(|c| is_posix_shell(c.name()));
-    if lone {
-        for heredoc in &instruction.heredocs {
-            let interpreter = heredoc.content.lines().next().and_then(|l| l.strip_prefix("#!")).map(str::trim);
-            let shell = interpreter.is_none_or(|i| i.split_whitespace().any(is_posix_shell));
-            if shell {
-                out.extend(shell::commands(&Text::script(&heredoc.content, heredoc.body.start.offset)));
+/// Whether the program of `SHELL` reads POSIX shell scripts.
+fn is_posix_shell(program: &str) -> bool {
+    ["sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"].contains(&shell_name(program).as_str())
+}
+
+/// Variables that a builder sets in every step that asks for them (BuildKit's predefined arguments), and the shell's own.
+fn predefined() -> BTreeSet<String> {
+    let names = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
+    names.iter().flat_map(|n| [(*n).to_owned(), n.to_ascii_uppercase()]).collect()
+}
+
+/// Goes through the instructions, and remembers what the scripts depend on.
+struct Reader<'d> {
+    dockerfile: &'d Dockerfile,
+    posix: bool,
+    dialect: Option<Dialect>,
+    known: BTreeSet<String>,
+    clean: BTreeSet<String>,
+    scripts: Vec<Script>,
+}
+
+impl Reader<'_> {
+    /// The commands of an instruction; its scripts are put away.
+    fn read(&mut self, instruction: &Instruction) -> Vec<Command> {
+        let instruction = match &instruction.kind {
+            Kind::Onbuild(trigger) => trigger.as_ref(),
+            _ => instruction,
+        };
+        match &instruction.kind {
+            Kind::From(_) => {
+                (self.posix, self.dialect, self.known) = (true, Some(Dialect::Sh), predefined());
+                self.clean.clear();
             }
+            Kind::Shell(words) => {
+                self.posix = words.first().is_none_or(|w| is_posix_shell(&w.value));
+                self.dialect = words.first().map_or(Some(Dialect::Sh), |w| Dialect::of(&w.value));
+            }
+            Kind::Env(pairs) => pairs.iter().for_each(|p| self.set(&p.key.value, Some(&p.value.value))),
+            Kind::Arg(arguments) => arguments.iter().for_each(|a| self.set(&a.name.value, None)),
+            Kind::Run(run) => return self.run(instruction, run),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>) {
+        self.known.insert(name.to_owned());
+        let plain = value.is_some_and(|v| !v.contains(|c: char| c.is_whitespace() || "$*?[\\".contains(c)));
+        if plain {
+            self.clean.insert(name.to_owned());
+        } else {
+            self.clean.remove(name);
         }
     }
-    out
+
+    fn run(&mut self, instruction: &Instruction, run: &Run) -> Vec<Command> {
+        if let CommandLine::Exec(words) = &run.command {
+            return vec![exec_command(words)];
+        }
+        if !self.posix {
+            return Vec::new();
+        }
+        let span = instruction.arguments.span;
+        let file = self.dockerfile;
+        let text = Text::instruction(&file.text, span.start.offset, span.end.offset, file.escape);
+        let mut out = shell::commands(&text);
+        // `RUN <<EOF` is a script for the shell; `RUN python3 <<EOF` is not, and `RUN sh <<EOF` is.
+        let bare = out.iter().all(|c| c.words.is_empty()) && !instruction.heredocs.is_empty();
+        let given = out.first().map(|c| c.name().to_owned()).filter(|n| is_posix_shell(n));
+        if !bare && let Some(dialect) = self.dialect {
+            self.keep(&text, dialect);
+        }
+        if bare || given.is_some() {
+            let own = given.as_deref().map_or(self.dialect, Dialect::of);
+            for heredoc in &instruction.heredocs {
+                let interpreter = heredoc.content.lines().next().and_then(|l| l.strip_prefix("#!")).map(str::trim);
+                let named = interpreter.map(|i| i.split_whitespace().find(|w| is_posix_shell(w)));
+                if named == Some(None) {
+                    continue;
+                }
+                let text = Text::script(&heredoc.content, heredoc.body.start.offset);
+                out.extend(shell::commands(&text));
+                if let Some(dialect) = named.flatten().map_or(own, Dialect::of) {
+                    self.keep(&text, dialect);
+                }
+            }
+        }
+        out
+    }
+
+    fn keep(&mut self, text: &Text, dialect: Dialect) {
+        let (known, clean) = (self.known.clone(), self.clean.clone());
+        self.scripts.push(Script { tree: shell::parse(text), dialect, known, clean });
+    }
 }
 
 /// An exec form as a command: its words are final.
@@ -175,6 +291,7 @@ fn exec_command(words: &[Word]) -> Command {
             text: w.value.clone(),
             expands: false,
             quoted: true,
+            pieces: Vec::new(),
             start: w.span.start.offset,
             end: w.span.end.offset,
         })

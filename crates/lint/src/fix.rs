@@ -3,8 +3,12 @@
 use crate::model::{Edit, Finding};
 
 /// The text with the fixes of all findings applied that do not overlap; the earlier one in the file wins. Returns the new
-/// text and how many findings were mended.
+/// text and how many findings were mended. A byte order mark, which places do not count, is kept.
 pub fn apply(text: &str, findings: &[Finding]) -> (String, usize) {
+    if let Some(rest) = text.strip_prefix('\u{feff}') {
+        let (mended, count) = apply(rest, findings);
+        return (format!("\u{feff}{mended}"), count);
+    }
     let mut fixes: Vec<&[Edit]> = findings.iter().filter_map(|f| f.fix.as_deref()).filter(|f| !f.is_empty()).collect();
     fixes.sort_by_key(|edits| edits.iter().map(|e| e.start).min());
     let mut taken: Vec<&Edit> = Vec::new();

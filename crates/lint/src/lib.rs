@@ -7,6 +7,7 @@
 pub mod docs;
 mod file;
 mod fix;
+pub mod lsp;
 mod model;
 mod options;
 mod pragma;

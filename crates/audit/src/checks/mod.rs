@@ -150,6 +150,11 @@ pub(crate) fn container_checks() -> impl Iterator<Item = &'static EachCheck> {
     containers::CHECKS.iter().chain(stockade::CONTAINER_CHECKS)
 }
 
+/// The checks of images, those of their files among them: see [`crate::gate`].
+pub(crate) fn image_checks() -> impl Iterator<Item = &'static EachCheck> {
+    images::CHECKS.iter().chain(image_content::CHECKS)
+}
+
 /// What people call a container or an image.
 pub(crate) fn name(value: &Value) -> String {
     let text = |v: Option<&Value>| v.and_then(Value::as_str).map(str::to_owned);

@@ -4,6 +4,8 @@ mod fix;
 mod gather;
 mod table;
 
+pub use gather::image_facts;
+
 use std::path::{Path, PathBuf};
 
 use stockade_audit::select::{self, Selection, Waiver};

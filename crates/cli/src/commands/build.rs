@@ -14,6 +14,7 @@ use stockade_config::ProcessEnvironment;
 use stockade_image::Store;
 use stockade_sandbox::process::Signals;
 
+use super::lint;
 use crate::Outcome;
 use crate::container::engine;
 use crate::context::Context;
@@ -94,15 +95,35 @@ fn watch(signals: Signals, cancel: CancelToken) -> std::sync::Arc<std::sync::ato
     count
 }
 
+/// Warnings of the parser that rules of `lint` say too, with a name to switch them off by.
+const SAID_BY_RULES: [&str; 3] = ["maintainer-deprecated", "legacy-key-value", "empty-continuation"];
+
+/// Errors are what a build would refuse; what `lint` finds is shown as warnings, and fails nothing.
 fn check(args: &Args) -> Outcome {
     let (bytes, name) = source::dockerfile_only(&args.path, args.flags.file.as_deref())?;
     let build_args = args.flags.build_args()?;
     match stockade_build::check(&bytes, &name, &build_args, args.flags.target.as_deref()) {
         Ok(warnings) => {
-            for warning in &warnings.items {
+            let context = Path::new(&args.path);
+            let rules = lint::for_directory(if context.is_dir() { context } else { Path::new("") })?;
+            let mut linted = lint::Linted::new(&bytes, &name, &rules);
+            // An error is what a build refuses.
+            for finding in &mut linted.report.findings {
+                finding.severity = finding.severity.max(stockade_lint::Severity::Warning);
+            }
+            for warning in warnings.items.iter().filter(|w| !SAID_BY_RULES.contains(&w.code)) {
                 output::to_stderr(&warning.render(&warnings.file, &warnings.text));
             }
-            output::to_stdout(&format!("{name}: no errors\n"))?;
+            for complaint in &linted.report.unused_ignores {
+                output::warn(&format!("{name}: {complaint}"));
+            }
+            output::to_stderr(&lint::views::text(&linted, output::Style::stderr()));
+            let found = match linted.report.findings.len() {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                n => format!(", {n} warnings"),
+            };
+            output::to_stdout(&format!("{name}: no errors{found}\n"))?;
             Ok(Exit::DONE)
         }
         Err(error) => report::failure(error, true),

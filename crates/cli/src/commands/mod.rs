@@ -6,6 +6,8 @@
 use crate::Outcome;
 use crate::context::Context;
 
+pub use audit::image_facts;
+
 macro_rules! commands {
     ($($(#[$attribute:meta])* $variant:ident = $module:ident,)*) => {
         $(mod $module;)*

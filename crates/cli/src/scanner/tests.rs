@@ -112,6 +112,33 @@ fn the_gate_denies_what_the_policy_denies() {
 }
 
 #[test]
+fn the_gate_denies_images_that_fail_named_checks() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut context = context(dir.path(), GateMode::Deny);
+    import(&context, "clean:1", "hello", "2.10-2");
+    context.settings.gate.checks = vec!["CIS-4.1".to_owned(), "setuid-in-image".to_owned()];
+    let denied = check_before_run(&context, "clean:1").unwrap_err();
+    assert!(denied.exit() == Exit::POLICY && denied.to_string().contains("root-user (Config.User"), "{denied}");
+    context.settings.gate.mode = GateMode::Warn;
+    assert!(check_before_run(&context, "clean:1").is_ok());
+    context.settings.gate.mode = GateMode::Deny;
+    let exception = |until: Option<&str>| stockade_config::GateException {
+        id: "root-user".to_owned(),
+        reason: "it drops its rights itself".to_owned(),
+        until: until.map(str::to_owned),
+    };
+    context.settings.gate.exceptions = vec![exception(Some("2000-01-01"))];
+    assert!(check_before_run(&context, "clean:1").is_err());
+    context.settings.gate.exceptions = vec![exception(None)];
+    assert!(check_before_run(&context, "clean:1").is_ok());
+    context.settings.gate.checks = vec!["host-pid".to_owned()];
+    assert_eq!(check_before_run(&context, "clean:1").unwrap_err().exit(), Exit::USAGE);
+}
+
+#[test]
 fn an_archive_is_scanned_where_it_lies_and_says_the_same() {
     if !is_root() {
         return;

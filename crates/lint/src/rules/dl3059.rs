@@ -4,6 +4,7 @@ use stockade_dockerfile::ast::{Instruction, Kind};
 
 use super::{Rule, Severity};
 use crate::file::RunView;
+use crate::shell::Command;
 
 pub(super) static RULE: Rule = Rule {
     id: "consecutive-runs",
@@ -18,9 +19,10 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         let mut previous: Option<(usize, bool, &Instruction)> = None;
         for run in file.runs() {
-            // The head of a loop and a condition are no commands of their own.
-            let commands = run.commands.iter().filter(|c| !["for", "case", "select", "[", "[["].contains(&c.name())).count();
-            let many = commands != 1 || !run.instruction.heredocs.is_empty() || run.onbuild;
+            // The head of a loop, a condition and an assignment are no commands of their own.
+            let head = |c: &&Command| c.words.is_empty() || ["for", "case", "select", "[", "[["].contains(&c.name());
+            let commands = run.commands.iter().filter(|c| !head(c)).count();
+            let many = commands > 1 || !run.instruction.heredocs.is_empty() || run.onbuild;
             if let Some((index, was_many, before)) = previous {
                 let adjacent = index + 1 == run.index;
                 if adjacent && !many && !was_many && before.flags.iter().map(|f| &f.value).eq(run.instruction.flags.iter().map(|f| &f.value)) {

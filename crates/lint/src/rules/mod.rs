@@ -147,6 +147,7 @@ macro_rules! rules {
 
 mod labels;
 mod package;
+mod script;
 
 include!("table.rs");
 

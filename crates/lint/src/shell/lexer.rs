@@ -1,6 +1,6 @@
 //! Characters to tokens.
 
-use super::{Text, Word};
+use super::{Piece, PieceKind, Text, Word};
 
 /// Ranges of characters inside a word that are scripts of their own: the inside of `$(…)` and backquotes.
 pub(super) type Substitutions = Vec<(usize, usize)>;
@@ -20,13 +20,46 @@ pub(super) struct Lexer<'t> {
     text: &'t Text,
     at: usize,
     end: usize,
+    /// Where the last token began.
+    started: usize,
     /// Delimiters of heredocs whose bodies follow the current line, and whether leading tabs go.
     heredocs: Vec<(String, bool)>,
+    /// Where the first quote or expansion begins that never ends, and what would end it.
+    pub(super) unclosed: Option<(usize, &'static str)>,
 }
 
 impl<'t> Lexer<'t> {
     pub(super) fn new(text: &'t Text, from: usize, to: usize) -> Lexer<'t> {
-        Lexer { text, at: from, end: to.min(text.len()), heredocs: Vec::new() }
+        Lexer { text, at: from, end: to.min(text.len()), started: from, heredocs: Vec::new(), unclosed: None }
+    }
+
+    /// Where the next token is looked for, in characters.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Where the last token began, in characters.
+    pub(super) fn token_start(&self) -> usize {
+        self.started
+    }
+
+    /// Steps over `((…))`, whose first parenthesis was read already; returns where it ends, in characters.
+    pub(super) fn skip_arithmetic(&mut self) -> usize {
+        let close = self.matching_parenthesis(self.at);
+        self.at = (close + 1).min(self.end);
+        while self.peek(0).is_some_and(char::is_whitespace) {
+            self.at += 1;
+        }
+        if self.peek(0) == Some(')') {
+            self.at += 1;
+        } else {
+            self.never_ends(close, "))");
+        }
+        self.at
+    }
+
+    fn never_ends(&mut self, from: usize, by: &'static str) {
+        self.unclosed.get_or_insert((from, by));
     }
 
     fn peek(&self, ahead: usize) -> Option<char> {
@@ -43,6 +76,7 @@ impl<'t> Lexer<'t> {
             match self.peek(0)? {
                 ' ' | '\t' | '\r' => self.at += 1,
                 '\n' => {
+                    self.started = self.at;
                     self.at += 1;
                     self.skip_heredocs();
                     return Some(Token::Operator("\n"));
@@ -55,6 +89,7 @@ impl<'t> Lexer<'t> {
                 _ => break,
             }
         }
+        self.started = self.at;
         if let Some(token) = self.redirect() {
             return Some(token);
         }
@@ -119,11 +154,13 @@ impl<'t> Lexer<'t> {
             text: String::new(),
             expands: false,
             quoted: false,
+            pieces: Vec::new(),
             start: self.text.start_of(start),
             end: 0,
         };
         let mut nested = Vec::new();
         while let Some(c) = self.peek(0) {
+            let piece = self.at;
             match c {
                 ' ' | '\t' | '\r' | '\n' | ';' | '|' | '&' | ')' => break,
                 '(' if self.at > start
@@ -140,7 +177,11 @@ impl<'t> Lexer<'t> {
                         word.text.push(c);
                         self.at += 1;
                     }
+                    if self.peek(0).is_none() {
+                        self.never_ends(piece, "'");
+                    }
                     self.at += 1;
+                    self.piece(&mut word, PieceKind::Single, None, piece);
                 }
                 '"' => self.double_quoted(&mut word, &mut nested),
                 '\\' => {
@@ -149,24 +190,31 @@ impl<'t> Lexer<'t> {
                         word.text.push(c);
                         self.at += 1;
                     }
+                    self.piece(&mut word, PieceKind::Escaped, None, piece);
                 }
-                '$' | '`' => self.expansion(&mut word, &mut nested),
+                '$' | '`' => self.expansion(&mut word, &mut nested, None),
                 '<' | '>' | '(' => {
                     // A process substitution or an extended pattern: up to its closing parenthesis.
                     let from = self.at;
                     self.at += usize::from(c != '(');
                     let inside = self.at + 1;
                     let close = self.matching_parenthesis(self.at);
+                    if close >= self.end {
+                        self.never_ends(from, ")");
+                    }
                     if c != '(' {
                         nested.push((inside, close));
                         word.expands = true;
                     }
                     self.at = (close + 1).min(self.end);
                     word.text.push_str(&self.text.slice(from, self.at));
+                    let kind = if c == '(' { PieceKind::Parentheses } else { PieceKind::Process };
+                    self.piece(&mut word, kind, None, from);
                 }
                 c => {
                     word.text.push(c);
                     self.at += 1;
+                    self.literal(&mut word, None, piece);
                 }
             }
         }
@@ -180,59 +228,112 @@ impl<'t> Lexer<'t> {
         (word, nested)
     }
 
+    /// Adds what was read since `from` to the word's pieces.
+    fn piece(&self, word: &mut Word, kind: PieceKind, string: Option<usize>, from: usize) {
+        let to = self.at.min(self.end);
+        word.pieces.push(Piece {
+            kind,
+            string,
+            text: self.text.slice(from, to),
+            start: self.text.start_of(from),
+            end: self.text.end_of(to),
+        });
+    }
+
+    /// One more plain character: longer makes the piece before it if that is plain, too.
+    fn literal(&self, word: &mut Word, string: Option<usize>, from: usize) {
+        let to = self.at.min(self.end);
+        match word.pieces.last_mut() {
+            Some(last) if last.kind == PieceKind::Literal && last.string == string => {
+                last.text.extend(self.text.get(from));
+                last.end = self.text.end_of(to);
+            }
+            _ => self.piece(word, PieceKind::Literal, string, from),
+        }
+    }
+
     fn double_quoted(&mut self, word: &mut Word, nested: &mut Substitutions) {
         word.quoted = true;
+        let open = self.at;
+        let string = Some(self.text.start_of(open));
         self.at += 1;
+        let before = word.pieces.len();
         while let Some(c) = self.peek(0) {
+            let piece = self.at;
             match c {
                 '"' => {
                     self.at += 1;
+                    if word.pieces.len() == before {
+                        self.piece(word, PieceKind::Empty, string, open);
+                    }
                     return;
                 }
                 '\\' if self.peek(1).is_some_and(|n| "$`\"\\\n".contains(n)) => {
                     word.text.extend(self.peek(1));
                     self.at += 2;
+                    self.piece(word, PieceKind::Escaped, string, piece);
                 }
-                '$' | '`' => self.expansion(word, nested),
+                '$' | '`' => self.expansion(word, nested, string),
                 c => {
                     word.text.push(c);
                     self.at += 1;
+                    self.literal(word, string, piece);
                 }
             }
         }
+        self.never_ends(open, "\"");
     }
 
     /// At `$` or a backquote: copies the expansion as written and notes the scripts in it.
-    fn expansion(&mut self, word: &mut Word, nested: &mut Substitutions) {
+    fn expansion(&mut self, word: &mut Word, nested: &mut Substitutions, string: Option<usize>) {
         let from = self.at;
-        let end = if self.peek(0) == Some('`') {
+        let (kind, end) = if self.peek(0) == Some('`') {
             let mut close = self.at + 1;
             while close < self.end && self.text.get(close) != Some('`') {
                 close += 1 + usize::from(self.text.get(close) == Some('\\'));
             }
+            if close >= self.end {
+                self.never_ends(from, "`");
+            }
             nested.push((from + 1, close.min(self.end)));
-            close + 1
+            (PieceKind::Backquotes, close + 1)
         } else {
             match self.peek(1) {
-                Some('(') if self.peek(2) == Some('(') => self.matching_parenthesis(self.at + 1) + 1,
+                Some('(') if self.peek(2) == Some('(') => {
+                    let close = self.matching_parenthesis(self.at + 1);
+                    self.check_close(from, close, ")");
+                    (PieceKind::Arithmetic, close + 1)
+                }
                 Some('(') => {
                     let close = self.matching_parenthesis(self.at + 1);
+                    self.check_close(from, close, ")");
                     nested.push((from + 2, close));
-                    close + 1
+                    (PieceKind::Command, close + 1)
                 }
-                Some('{') => self.braced(from + 2, nested),
+                Some('{') => {
+                    let end = self.braced(from + 2, nested);
+                    if self.text.get(end.saturating_sub(1)) != Some('}') {
+                        self.never_ends(from, "}");
+                    }
+                    (PieceKind::Variable, end)
+                }
                 Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                     let mut end = from + 2;
                     while self.text.get(end).is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
                         end += 1;
                     }
-                    end
+                    (PieceKind::Variable, end)
                 }
-                Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => from + 2,
-                _ => {
+                Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => (PieceKind::Variable, from + 2),
+                next => {
                     // A lone dollar sign is itself; before a quote (`$'…'`) it only changes how the quote is read.
                     word.text.push('$');
                     self.at += 1;
+                    let kind = match next {
+                        Some('\'' | '"') if string.is_none() => PieceKind::DollarQuote,
+                        _ => PieceKind::Literal,
+                    };
+                    self.piece(word, kind, string, from);
                     return;
                 }
             }
@@ -240,6 +341,13 @@ impl<'t> Lexer<'t> {
         self.at = end.min(self.end);
         word.expands = true;
         word.text.push_str(&self.text.slice(from, self.at));
+        self.piece(word, kind, string, from);
+    }
+
+    fn check_close(&mut self, from: usize, close: usize, by: &'static str) {
+        if close >= self.end {
+            self.never_ends(from, by);
+        }
     }
 
     /// Inside `${`: where it ends, with the command substitutions in it noted.

@@ -5,9 +5,14 @@
 //! Source: POSIX.1-2024, "Shell Command Language".
 
 mod lexer;
+mod parser;
 mod text;
+pub mod tree;
+pub mod variables;
 
+pub use parser::parse;
 pub use text::Text;
+pub use tree::Tree;
 
 use lexer::{Lexer, Token};
 
@@ -25,10 +30,81 @@ pub struct Word {
     pub expands: bool,
     /// Whether some of it was quoted.
     pub quoted: bool,
+    /// What it is made of, in order.
+    pub pieces: Vec<Piece>,
     /// Byte offsets in the file: start and end.
     pub start: usize,
     /// See `start`.
     pub end: usize,
+}
+
+/// What a piece of a word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PieceKind {
+    /// Plain characters.
+    Literal,
+    /// `\x`
+    Escaped,
+    /// `'…'`
+    Single,
+    /// `""`
+    Empty,
+    /// The dollar sign of `$'…'` and `$"…"`.
+    DollarQuote,
+    /// `$x` or `${x…}`
+    Variable,
+    /// `$(…)`
+    Command,
+    /// `` `…` ``
+    Backquotes,
+    /// `$((…))`
+    Arithmetic,
+    /// `<(…)` or `>(…)`
+    Process,
+    /// `(…)` of an extended pattern or of an array.
+    Parentheses,
+}
+
+/// A piece of a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is.
+    pub kind: PieceKind,
+    /// Where the double-quoted string begins that it is in (byte offset in the file); `None` outside of such.
+    pub string: Option<usize>,
+    /// As written.
+    pub text: String,
+    /// Byte offsets in the file: start and end.
+    pub start: usize,
+    /// See `start`.
+    pub end: usize,
+}
+
+impl Piece {
+    /// Whether its value is split into words and matched with file names: it expands, and no quote protects it.
+    pub fn splits(&self) -> bool {
+        self.string.is_none() && matches!(self.kind, PieceKind::Variable | PieceKind::Command | PieceKind::Backquotes)
+    }
+
+    /// A variable's name and what follows it in the braces (`:-a`, `%x`, `[0]`). `${#x}` and `${!x}` have `#` and `!` first.
+    pub fn variable(&self) -> Option<(&str, &str)> {
+        if self.kind != PieceKind::Variable {
+            return None;
+        }
+        let inside = self.text.strip_prefix('$')?;
+        let inside = inside.strip_prefix('{').map_or(inside, |i| i.strip_suffix('}').unwrap_or(i));
+        let prefix = usize::from(inside.len() > 1 && inside.starts_with(['#', '!']));
+        let name = inside.get(prefix..)?;
+        let end = match name.chars().next() {
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
+                name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len())
+            }
+            Some(c) if c.is_ascii_digit() => name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()),
+            Some(c) => c.len_utf8(),
+            None => 0,
+        };
+        Some((inside.get(..prefix + end)?, inside.get(prefix + end..)?))
+    }
 }
 
 /// How a command is joined to the one before it.
@@ -55,6 +131,8 @@ pub struct Redirect {
     pub operator: String,
     /// What follows.
     pub target: Word,
+    /// Byte offset of the operator in the file.
+    pub start: usize,
 }
 
 /// A simple command.
@@ -165,8 +243,10 @@ impl Reader<'_, '_> {
         match token {
             Token::Word(word, substitutions) => self.word(word, substitutions),
             Token::Redirect(operator, target, substitutions) => {
+                // The tree has the operators' places.
+                let start = target.start;
                 let (command, nested) = self.current();
-                command.redirects.push(Redirect { operator, target });
+                command.redirects.push(Redirect { operator, target, start });
                 nested.extend(substitutions);
             }
             Token::Operator(operator) => self.operator(operator),

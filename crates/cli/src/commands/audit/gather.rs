@@ -261,15 +261,20 @@ fn stockade_base() -> DockerFacts {
     }
 }
 
-/// An image of the store with its history and what its files say.
-fn add_image(facts: &mut DockerFacts, store: &Store, image: &Image) {
-    let id = image.id.to_string();
+/// An image of the store in docker's words, with its history.
+pub fn image_facts(image: &Image) -> Value {
     let mut value = super::super::inspect::describe_image(image);
     let history: Vec<Value> = image.config.history.iter().map(|h| json!({ "CreatedBy": h.created_by })).collect();
     if let Some(object) = value.as_object_mut() {
         object.insert("History".into(), Value::Array(history));
     }
-    facts.images.push(Part::from(value));
+    value
+}
+
+/// An image of the store with its history and what its files say.
+fn add_image(facts: &mut DockerFacts, store: &Store, image: &Image) {
+    let id = image.id.to_string();
+    facts.images.push(Part::from(image_facts(image)));
     let looked = store.layer_dirs(image).map(|dirs| content::look(&dirs)).map_err(|e| e.to_string());
     facts.contents.insert(id, looked);
 }
