@@ -1,6 +1,6 @@
 //! Compose files: the benchmark's container checks on what a service asks for. Source: the Compose Specification.
 
-use crate::checks::containers::reaches_socket;
+use crate::checks::containers::{names_socket, reaches_socket};
 use crate::checks::images::looks_secret;
 use crate::kubernetes::moving_tag;
 use crate::model::Degree::{Low, Medium};
@@ -35,7 +35,7 @@ static CHECKS: &[ServiceCheck] = &[
     check!("compose-privileged", "CIS-5.5", Medium, "Not privileged", "A privileged container is root on the host.",
         "Take privileged: true out.", |s, f| not_value(s, "privileged", "true", f)),
     check!("compose-docker-socket", "CIS-5.32", Medium, "No engine's socket is mounted", "Who can talk to the daemon is root on the host.",
-        "Take the mount out.", |s, f| for v in volumes(s) { if reaches_socket(&v.source) { f.push(v.shown()); } }),
+        "Take the mount out.", |s, f| for v in volumes(s) { if reaches_socket(&v.source) || names_socket(&v.target) { f.push(v.shown()); } }),
     check!("compose-host-network", "CIS-5.10", Medium, "Own network namespace", "It could reach every service on the host's loopback.",
         "Take network_mode: host out.", |s, f| not_value(s, "network_mode", "host", f)),
     check!("compose-host-pid", "CIS-5.16", Low, "Own process table", "It could see every host process.",
@@ -147,7 +147,7 @@ fn limit(service: &Node, keys: &[&str], deploy: &str, faults: &mut Vec<String>) 
 pub(crate) struct Volume {
     line: usize,
     pub(crate) source: String,
-    target: String,
+    pub(crate) target: String,
     pub(crate) propagation: String,
 }
 

@@ -49,13 +49,13 @@ fn every_format_has_the_findings_and_their_places() {
     let dir = weak();
     let at = dir.path();
     let shown = text(&run(at, &["lint"]).stdout);
-    assert!(shown.contains("Dockerfile:2:27: warning:") && shown.contains("DL3014"), "{shown}");
+    assert!(shown.contains("Dockerfile:2:23: warning:") && shown.contains("DL3014"), "{shown}");
     assert!(shown.contains("^^^"), "{shown}");
     let whole = json(at, &["lint", "-f", "json"]);
     assert_eq!(whole["schema"], "stockade.lint/v1");
     assert!(whole["errors"].as_array().unwrap().is_empty());
     let first = whole["findings"].as_array().unwrap().iter().find(|f| f["refs"][0] == "DL3014").unwrap();
-    assert_eq!((&first["line"], &first["column"], &first["end_column"]), (&2.into(), &27.into(), &52.into()));
+    assert_eq!((&first["line"], &first["column"], &first["end_column"]), (&2.into(), &23.into(), &48.into()));
     let count = whole["findings"].as_array().unwrap().len();
     let sarif = json(at, &["lint", "-f", "sarif"]);
     let results = sarif["runs"][0]["results"].as_array().unwrap();
@@ -82,9 +82,9 @@ fn every_format_has_the_findings_and_their_places() {
     assert_eq!(junit.matches("<failure ").count(), count, "{junit}");
     let github = text(&run(at, &["lint", "-f", "github"]).stdout);
     assert_eq!(github.lines().count(), count);
-    assert!(github.lines().any(|l| l.starts_with("::warning file=Dockerfile,line=2,endLine=2,col=27,endColumn=52,")));
+    assert!(github.lines().any(|l| l.starts_with("::warning file=Dockerfile,line=2,endLine=2,col=23,endColumn=48,")));
     let gnu = text(&run(at, &["lint", "-f", "gnu"]).stdout);
-    assert!(gnu.lines().count() == count && gnu.contains("Dockerfile:2:27: warning: "), "{gnu}");
+    assert!(gnu.lines().count() == count && gnu.contains("Dockerfile:2:23: warning: "), "{gnu}");
     // hadolint's names of formats, and a report in a file.
     assert_eq!(json(at, &["lint", "-f", "gitlab_codeclimate"]), gitlab);
     let to_file = run(at, &["lint", "-f", "tty", "-o", "report.txt"]);
@@ -159,7 +159,7 @@ fn check_shows_what_lint_finds_and_fails_only_for_what_a_build_refuses() {
     let out = run(at, &["build", "--check", "."]);
     let said = text(&out.stderr);
     assert_eq!(out.status.code(), Some(0), "{said}");
-    assert!(said.contains("Dockerfile:2:27: warning:") && said.contains("DL3014"), "{said}");
+    assert!(said.contains("Dockerfile:2:23: warning:") && said.contains("DL3014"), "{said}");
     assert!(text(&out.stdout).starts_with("Dockerfile: no errors, "), "{}", text(&out.stdout));
     // Its configuration is the context's.
     std::fs::write(at.join(".hadolint.yaml"), "ignored: [DL3014]\n").unwrap();

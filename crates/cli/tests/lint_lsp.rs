@@ -165,7 +165,7 @@ fn hover_explains_rules_instructions_and_flags() {
     let place = client.at(2, 5);
     let said = word(&client.ask("textDocument/hover", place));
     assert!(said.contains("DL3004") && said.contains("Instead"), "{said}");
-    let place = client.at(3, 7);
+    let place = client.at(1, 27);
     assert_eq!(client.ask("textDocument/hover", place), Value::Null);
     assert_eq!(client.end().0, Some(0));
 }
@@ -215,7 +215,7 @@ fn completion_knows_instructions_flags_stages_and_images() {
     };
     assert!(labels(1, 8).contains(&"debian:bookworm".to_owned()));
     assert!(labels(2, 12).contains(&"tools".to_owned()));
-    assert_eq!(labels(2, 7), ["--from="]);
+    assert_eq!(labels(2, 9), ["--from="]);
     assert_eq!(labels(3, 3), ["HEALTHCHECK"]);
     assert_eq!(client.end().0, Some(0));
 }

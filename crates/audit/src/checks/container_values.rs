@@ -159,10 +159,16 @@ pub(super) fn unless_stockade_limit(c: &Value, key: &str, otherwise: impl FnOnce
     }
 }
 
+/// Sockets of engines, by name.
+const SOCKETS: [&str; 5] = ["docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"];
+
 /// Whether a mount from here lets the container talk to an engine: its socket, or a directory that holds it.
 pub(crate) fn reaches_socket(source: &str) -> bool {
     let source = normal(source);
-    let name = source.rsplit('/').next().unwrap_or("");
-    let sockets = ["docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"];
-    sockets.contains(&name) || ["/run", "/var/run", "/run/containerd", "/run/podman"].contains(&source.as_str())
+    names_socket(&source) || ["/run", "/var/run", "/run/containerd", "/run/podman"].contains(&source.as_str())
+}
+
+/// Whether a path has the name of an engine's socket. What is mounted *at* such a place is one, wherever it comes from.
+pub(crate) fn names_socket(path: &str) -> bool {
+    SOCKETS.contains(&path.rsplit('/').next().unwrap_or(""))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-pub(crate) use super::container_values::reaches_socket;
 use super::container_values::*;
+pub(crate) use super::container_values::{names_socket, reaches_socket};
 use super::{EachCheck, shown};
 use crate::docker::facts::Kind;
 use crate::model::Degree::{High, Low, Medium};
@@ -259,9 +259,11 @@ pub(crate) static CHECKS: &[EachCheck] = &[
         "Who can talk to the daemon is root on the host.",
         "Take the mount out; use a proxy that allows only the calls needed.", |c, _| {
             let binds = host_config(c, "Binds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-                .map(|b| b.split(':').next().unwrap_or(b));
-            let mut found: Vec<String> = mounts(c).filter_map(|m| m.get("Source").and_then(Value::as_str)).chain(binds)
-                .filter(|s| reaches_socket(s)).map(str::to_owned).collect();
+                .map(|b| { let mut parts = b.split(':'); (parts.next().unwrap_or(b), parts.next().unwrap_or("")) });
+            let field = |m: &'_ Value, k: &str| m.get(k).and_then(Value::as_str).unwrap_or("").to_owned();
+            let mounted = mounts(c).map(|m| (field(m, "Source"), field(m, "Destination")));
+            let mut found: Vec<String> = mounted.chain(binds.map(|(s, d)| (s.to_owned(), d.to_owned())))
+                .filter(|(s, d)| reaches_socket(s) || names_socket(d)).map(|(s, _)| s).collect();
             found.sort();
             found.dedup();
             list_empty("Mounts[].Source", &found)

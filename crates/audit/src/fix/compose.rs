@@ -2,7 +2,7 @@
 
 use super::edit::{Edit, apply};
 use super::yaml_edit::Yaml;
-use crate::checks::containers::{DOCKER_DEFAULT_CAPABILITIES, reaches_socket};
+use crate::checks::containers::{DOCKER_DEFAULT_CAPABILITIES, names_socket, reaches_socket};
 use crate::compose::{self, ports, volumes};
 use crate::yaml::{Node, parse};
 
@@ -50,7 +50,7 @@ fn edits(yaml: &Yaml<'_>, service: &Node, id: &str) -> Result<Vec<Edit>, String>
             let bad: Vec<usize> = volumes(service)
                 .iter()
                 .enumerate()
-                .filter(|(_, v)| reaches_socket(&v.source))
+                .filter(|(_, v)| reaches_socket(&v.source) || names_socket(&v.target))
                 .map(|(i, _)| i)
                 .collect();
             items_removed(yaml, service, "volumes", &bad)

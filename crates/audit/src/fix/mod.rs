@@ -19,7 +19,7 @@ mod yaml_edit;
 use std::path::{Path, PathBuf};
 
 pub use change::{Attributes, Change};
-pub use planner::{ByHand, Command, Context, Cured, Plan, plan};
+pub use planner::{ByHand, Command, Context, Cured, Plan, commands, plan};
 pub use run_line::run_line;
 pub use undo::{Journal, Undone, undo};
 pub use verify::Verified;

@@ -26,6 +26,8 @@ pub struct Context<'a> {
     pub host: &'a Host,
     /// The daemon that was asked.
     pub docker: Option<&'a DockerFacts>,
+    /// Other engines whose containers were looked at.
+    pub engines: &'a [DockerFacts],
     /// Directory that relative names of Compose and Kubernetes files are meant from.
     pub directory: &'a Path,
 }
@@ -293,21 +295,42 @@ impl Planner<'_> {
         self.plan.changes = self.files.changes();
         self.plan.changes.append(&mut self.settings);
         for (subject, ids) in self.lines {
-            self.plan.commands.extend(command(self.context.docker, &subject, ids));
+            let engines = self.context.docker.into_iter().chain(self.context.engines);
+            self.plan.commands.extend(command(engines, &subject, ids));
         }
         self.plan
     }
 }
 
+/// The lines that run the report's weak containers without their weaknesses, each container once.
+pub fn commands(report: &Report, engines: &[&DockerFacts]) -> Vec<Command> {
+    let mut lines: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
+    for check in report.checks.iter().filter(|c| c.fails() && run_line::is_known(c.meta.id)) {
+        lines.entry(&check.subject).or_default().push(check.meta.id);
+    }
+    lines.into_iter().filter_map(|(subject, ids)| command(engines.iter().copied(), subject, ids)).collect()
+}
+
 /// The line for a container that the audit looked at.
-fn command(docker: Option<&DockerFacts>, subject: &str, ids: Vec<&'static str>) -> Option<Command> {
-    let name = subject.rsplit_once("container ").map_or(subject, |(_, n)| n);
-    let docker = docker?;
-    let container = docker.containers.iter().filter_map(|c| c.as_ref().ok()).find(|c| checks::name(c) == name)?;
+fn command<'a>(
+    engines: impl Iterator<Item = &'a DockerFacts>,
+    subject: &str,
+    ids: Vec<&'static str>,
+) -> Option<Command> {
+    let (prefix, name) = subject.split_once("container ")?;
+    let of_engine = |engine: &'a DockerFacts| {
+        let container = engine.containers.iter().filter_map(|c| c.as_ref().ok()).find(|c| checks::name(c) == name)?;
+        Some((engine, container))
+    };
+    let (engine, container) = engines.filter(|e| e.kind.prefix() == prefix).find_map(of_engine)?;
     let id = container.get("Image").and_then(Value::as_str)?;
     let image =
-        docker.images.iter().filter_map(|i| i.as_ref().ok()).find(|i| i.get("Id").and_then(Value::as_str) == Some(id));
-    let program = if docker.kind == Kind::Stockade { "stockade" } else { "docker" };
+        engine.images.iter().filter_map(|i| i.as_ref().ok()).find(|i| i.get("Id").and_then(Value::as_str) == Some(id));
+    let program = match engine.kind {
+        Kind::Stockade => "stockade",
+        Kind::Podman => "podman",
+        Kind::Docker => "docker",
+    };
     let line = run_line::run_line(program, container, image, &ids);
     Some(Command { subject: subject.to_owned(), ids, line })
 }

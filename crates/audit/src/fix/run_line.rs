@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::checks::containers::reaches_socket;
+use crate::checks::containers::{names_socket, reaches_socket};
 use crate::checks::images::looks_secret;
 
 /// Ids of checks that a line can be freed of.
@@ -149,7 +149,8 @@ impl<'v> Line<'v> {
             let field = |k: &str| mount.get(k).and_then(Value::as_str).unwrap_or("");
             let kind = field("Type");
             let source = if kind == "volume" { field("Name") } else { field("Source") };
-            if kind == "tmpfs" || (self.cure("docker-socket-mounted") && reaches_socket(source)) {
+            let socket = reaches_socket(source) || names_socket(field("Destination"));
+            if kind == "tmpfs" || (self.cure("docker-socket-mounted") && socket) {
                 continue;
             }
             let mut options: Vec<&str> = Vec::new();

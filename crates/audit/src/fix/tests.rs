@@ -53,7 +53,7 @@ impl World {
     fn plan(&self, chosen: &[&str]) -> (Plan, Host, Vec<Verified>) {
         let (host, docker, report) = self.audit();
         let chosen: Vec<String> = chosen.iter().map(|s| (*s).to_owned()).collect();
-        let context = Context { host: &host, docker: Some(&docker), directory: Path::new("/") };
+        let context = Context { host: &host, docker: Some(&docker), engines: &[], directory: Path::new("/") };
         let plan = plan(&report, &chosen, &context);
         (plan, host, Vec::new())
     }
@@ -63,7 +63,8 @@ impl World {
         let number = plan.apply(&host, self.root.path(), self.state.path()).unwrap().number;
         let fresh = Host::at(self.root.path()).unwrap();
         let docker = DockerFacts::from_files(&fresh);
-        let verified = plan.verify(&Context { host: &fresh, docker: Some(&docker), directory: Path::new("/") });
+        let verified =
+            plan.verify(&Context { host: &fresh, docker: Some(&docker), engines: &[], directory: Path::new("/") });
         (plan, number, verified)
     }
 

@@ -135,9 +135,13 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     if let Some(chosen) = &args.fix {
         return fix::fix(chosen, args.yes, &args, gathered, context);
     }
-    let mut report = gathered.report;
+    let gather::Gathered { mut report, docker, engines, .. } = gathered;
     compare(&mut report, &args, context)?;
     print(&report, &args)?;
+    if args.target.first().is_some_and(|t| t == "container") && args.format == Format::Table && args.output.is_none() {
+        let all: Vec<_> = docker.iter().chain(&engines).collect();
+        output::to_stdout(&fix::lines(&stockade_audit::fix::commands(&report, &all)))?;
+    }
     Ok(exit(&report, args.strict))
 }
 

@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
         for script in file.scripts() {
             for (_, c) in script.tree.simple() {
         let words: Vec<&str> = c.arguments().iter().map(|w| w.text.as_str()).collect();
-        let strings = words.iter().any(|w| *w == ":") || ["match", "length", "substr", "index"].contains(words.first().unwrap_or(&""));
+        let strings = words.contains(&":") || ["match", "length", "substr", "index"].contains(words.first().unwrap_or(&""));
         if let Some(word) = c.words.first().filter(|_| c.name() == "expr" && !strings) {
             out.shell(word, "the shell calculates itself");
         }

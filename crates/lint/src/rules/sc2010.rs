@@ -15,10 +15,10 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for script in file.scripts() {
             for (left, right) in script::pipes(&script.tree) {
-                if left.name() == "ls" && ["grep", "egrep", "fgrep"].contains(&right.name()) {
-                    if let Some(word) = left.words.first() {
-                        out.shell(word, "ls is for people to read");
-                    }
+                if left.name() == "ls" && ["grep", "egrep", "fgrep"].contains(&right.name())
+                    && let Some(word) = left.words.first()
+                {
+                    out.shell(word, "ls is for people to read");
                 }
             }
         }

@@ -15,10 +15,10 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for script in file.scripts() {
             for (left, right) in script::pipes(&script.tree) {
-                if left.name() == "ls" && right.name() == "xargs" {
-                    if let Some(word) = left.words.first() {
-                        out.shell(word, "names fall apart in xargs");
-                    }
+                if left.name() == "ls" && right.name() == "xargs"
+                    && let Some(word) = left.words.first()
+                {
+                    out.shell(word, "names fall apart in xargs");
                 }
             }
         }

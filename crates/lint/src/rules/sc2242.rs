@@ -15,10 +15,9 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for script in file.scripts() {
             for (_, c) in script.tree.simple() {
-        if let Some(word) = c.arguments().first().filter(|w| c.name() == "exit" && !w.expands) {
-            if word.text.parse::<u8>().is_err() {
-                out.shell(word, "an exit code is 0 to 255");
-            }
+        let code = c.arguments().first().filter(|w| c.name() == "exit" && !w.expands);
+        if let Some(word) = code.filter(|w| w.text.parse::<u8>().is_err()) {
+            out.shell(word, "an exit code is 0 to 255");
         }
             }
         }

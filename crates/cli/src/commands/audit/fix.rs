@@ -15,13 +15,13 @@ use crate::{Outcome, output};
 
 /// Plans, shows, asks, applies and verifies. Exit 0 when everything that was chosen is cured, 3 when something is left.
 pub fn fix(chosen: &[String], yes: bool, args: &Args, gathered: Gathered, context: &Context) -> Outcome {
-    let Gathered { report, host, docker } = gathered;
+    let Gathered { report, host, docker, engines } = gathered;
     let host = match host {
         Some(host) => host,
         None => Host::live()?,
     };
     let directory = std::env::current_dir()?;
-    let fix_context = FixContext { host: &host, docker: docker.as_ref(), directory: &directory };
+    let fix_context = FixContext { host: &host, docker: docker.as_ref(), engines: &engines, directory: &directory };
     let plan = fix::plan(&report, chosen, &fix_context);
     show(&plan)?;
     if plan.changes.is_empty() {
@@ -38,7 +38,7 @@ pub fn fix(chosen: &[String], yes: bool, args: &Args, gathered: Gathered, contex
     let journal = plan
         .apply(&host, &root, &state(context))
         .map_err(|e| Failure::from(e).hint("`stockade audit --undo` takes back what was changed before the error"))?;
-    verify(&plan, &FixContext { host: &reopen(args)?, docker: docker.as_ref(), directory: &directory }, journal.number)
+    verify(&plan, &FixContext { host: &reopen(args)?, docker: docker.as_ref(), engines: &engines, directory: &directory }, journal.number)
 }
 
 /// A host that has cached nothing.
@@ -63,14 +63,7 @@ fn show(plan: &Plan) -> Result<(), Failure> {
         text.push_str(&colored);
         text.push('\n');
     }
-    for command in &plan.commands {
-        text.push_str(&format!(
-            "\n{}: run it again without {}:\n  {}\n",
-            style.bold(&output::printable(&command.subject)),
-            command.ids.join(", "),
-            output::printable(&command.line)
-        ));
-    }
+    text.push_str(&lines(&plan.commands));
     output::to_stdout(&text)?;
     for left in &plan.by_hand {
         let subject = output::printable(&left.subject);
@@ -81,6 +74,20 @@ fn show(plan: &Plan) -> Result<(), Failure> {
         output::to_stderr(&format!("not chosen, because it may break something: --fix {}\n", names.join(",")));
     }
     Ok(())
+}
+
+/// What to run instead of what runs, for people.
+pub fn lines(commands: &[fix::Command]) -> String {
+    let style = output::Style::stdout();
+    let line = |command: &fix::Command| {
+        format!(
+            "\n{}: run it again without {}:\n  {}\n",
+            style.bold(&output::printable(&command.subject)),
+            command.ids.join(", "),
+            output::printable(&command.line)
+        )
+    };
+    commands.iter().map(line).collect()
 }
 
 fn agreed(changes: usize) -> Result<bool, Failure> {

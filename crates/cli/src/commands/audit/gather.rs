@@ -30,6 +30,8 @@ pub struct Gathered {
     pub host: Option<Host>,
     /// The docker daemon that was asked.
     pub docker: Option<DockerFacts>,
+    /// Other engines whose containers were looked at.
+    pub engines: Vec<DockerFacts>,
 }
 
 /// Runs the checks of the target.
@@ -133,7 +135,7 @@ fn docker_report(args: &Args) -> Result<Gathered, Failure> {
         engines: vec![&docker],
         ..Subjects::default()
     });
-    Ok(Gathered { report, host: Some(host), docker: Some(docker) })
+    Ok(Gathered { report, host: Some(host), docker: Some(docker), engines: Vec::new() })
 }
 
 fn podman_report(args: &Args) -> Result<Gathered, Failure> {
@@ -160,13 +162,13 @@ fn podman_report(args: &Args) -> Result<Gathered, Failure> {
         engines: facts.iter().collect(),
         ..Subjects::default()
     });
-    Ok(Gathered { report, host: Some(host), docker: None })
+    Ok(Gathered { report, host: Some(host), docker: None, engines: facts.into_iter().collect() })
 }
 
 fn host_only(args: &Args, sections: Vec<Section>) -> Result<Gathered, Failure> {
     let host = open_host(args)?;
     let report = checks::run(&Subjects { host: Some(&host), sections, ..Subjects::default() });
-    Ok(Gathered { report, host: Some(host), docker: None })
+    Ok(Gathered { report, host: Some(host), docker: None, engines: Vec::new() })
 }
 
 fn host_report(args: &Args) -> Result<Gathered, Failure> {
@@ -178,7 +180,7 @@ fn host_report(args: &Args) -> Result<Gathered, Failure> {
         docker: docker.as_ref(),
         ..Subjects::default()
     });
-    Ok(Gathered { report, host: Some(host), docker })
+    Ok(Gathered { report, host: Some(host), docker, engines: Vec::new() })
 }
 
 /// Everything that is present.
@@ -211,7 +213,7 @@ fn whole_report(args: &Args, context: &Context) -> Result<Gathered, Failure> {
         }
     }
     report.recount();
-    Ok(Gathered { report, host: Some(host), docker })
+    Ok(Gathered { report, host: Some(host), docker, engines: stockade.into_iter().map(|(_, e)| e).collect() })
 }
 
 fn stockade_facts(context: &Context) -> StockadeFacts {
@@ -283,7 +285,7 @@ fn stockade_report(context: &Context) -> Result<Gathered, Failure> {
     let own = stockade_facts(context);
     let engine = if own.root.exists() { stockade_engine(context)? } else { stockade_base() };
     let report = checks::run(&Subjects { stockade: Some(&own), engines: vec![&engine], ..Subjects::default() });
-    Ok(Gathered { report, host: None, docker: None })
+    Ok(Gathered { report, host: None, docker: None, engines: vec![engine] })
 }
 
 /// Images by name: of Stockade's store first, then of docker.
@@ -316,7 +318,7 @@ fn images_report(args: &Args, context: &Context, names: &[String]) -> Result<Gat
         ..DockerFacts::offline(Vec::new(), docker, None)
     };
     let report = checks::run(&Subjects { engines: vec![&ours, &theirs], ..Subjects::default() });
-    Ok(Gathered { report, host: None, docker: None })
+    Ok(Gathered { report, host: None, docker: None, engines: Vec::new() })
 }
 
 /// Containers by name: Stockade's first, then docker's.
@@ -329,13 +331,18 @@ fn containers_report(args: &Args, context: &Context, names: &[String]) -> Result
     let host = Host::live()?;
     let mut ours = stockade_base();
     let mut docker: Vec<Value> = Vec::new();
+    let mut images: Vec<Part> = Vec::new();
     for name in names {
         if let Some(Ok(value)) = engine.as_ref().map(|e| e.inspect(name, false)) {
             ours.containers.push(Part::from(value));
             continue;
         }
         let api = socket(args, "docker")?;
-        docker.push(api.get(&format!("/containers/{}/json", clean(name))).map_err(|e| no_such("container", name, e))?);
+        let value =
+            api.get(&format!("/containers/{}/json", clean(name))).map_err(|e| no_such("container", name, e))?;
+        let image = value.get("Image").and_then(Value::as_str).unwrap_or_default();
+        images.extend(api.get(&format!("/images/{}/json", clean(image))).ok().map(Part::from));
+        docker.push(value);
     }
     let id = |v: &Value| v.get("Id").and_then(Value::as_str).map(str::to_owned);
     ours.processes =
@@ -345,7 +352,14 @@ fn containers_report(args: &Args, context: &Context, names: &[String]) -> Result
         host.container_commands(&theirs.containers.iter().filter_map(|c| id(c.as_ref().ok()?)).collect::<Vec<_>>());
     theirs.selinux = host.has_selinux();
     let report = checks::run(&Subjects { engines: vec![&ours, &theirs], ..Subjects::default() });
-    Ok(Gathered { report, host: Some(host), docker: Some(theirs) })
+    // Their images are not audited: they tell what of a container comes from its image, for the line that runs it.
+    theirs.images = images;
+    if let Some(store) = engine.as_ref().and_then(|e| e.store().ok()) {
+        let id = |c: &Part| c.as_ref().ok()?.get("Image")?.as_str().map(str::to_owned);
+        let found = ours.containers.iter().filter_map(|c| store.resolve(&id(c)?).ok().flatten());
+        ours.images = found.map(|image| Part::from(image_facts(&image))).collect();
+    }
+    Ok(Gathered { report, host: Some(host), docker: Some(theirs), engines: vec![ours] })
 }
 
 fn no_such(kind: &str, name: &str, error: stockade_audit::docker::api::ApiError) -> Failure {
@@ -378,7 +392,7 @@ fn offline_report(args: &Args) -> Result<Gathered, Failure> {
     // A daemon.json alone says nothing about the swarm or what piles up.
     report.checks.retain(|c| matches!(c.meta.section, Section::Daemon | Section::Containers | Section::Images));
     report.recount();
-    Ok(Gathered { report, host: None, docker: None })
+    Ok(Gathered { report, host: None, docker: None, engines: Vec::new() })
 }
 
 fn files_report(what: &str, names: &[String]) -> Result<Gathered, Failure> {
@@ -392,7 +406,7 @@ fn files_report(what: &str, names: &[String]) -> Result<Gathered, Failure> {
         }
         all.extend(results);
     }
-    Ok(Gathered { report: Report::new(all), host: None, docker: None })
+    Ok(Gathered { report: Report::new(all), host: None, docker: None, engines: Vec::new() })
 }
 
 /// Reads a file, or standard input for `-`, up to the limit of YAML files.
