@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 . scripts/setup.sh
 
 need_root "the tests make namespaces, mounts and network links"
-install_packages build-essential pkg-config busybox-static iproute2 nftables curl strace util-linux mount procps tar skopeo e2fsprogs \
+install_packages build-essential pkg-config git openssh-client busybox-static iproute2 nftables curl strace util-linux mount procps tar skopeo e2fsprogs \
   debian-archive-keyring docker-registry docker.io containerd
 need_cargo
 

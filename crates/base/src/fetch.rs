@@ -62,6 +62,11 @@ impl Resolver for OneLookup {
     }
 }
 
+/// The certificate authorities that this machine trusts, a company's own included.
+fn trusted() -> ureq::tls::TlsConfig {
+    ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build()
+}
+
 /// A downloader for one mirror, shared by threads.
 pub struct Client {
     agent: ureq::Agent,
@@ -90,6 +95,7 @@ impl Client {
         };
         let config = ureq::Agent::config_builder()
             .proxy(proxy)
+            .tls_config(trusted())
             .http_status_as_error(false)
             .user_agent(concat!("stockade/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(CONNECT_TIMEOUT))

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
-use stockade_dockerfile::ast::{Add, Instruction, Source};
+use stockade_dockerfile::ast::{Add, Instruction, Source, Word};
 use stockade_dockerfile::{Diagnostic, Span};
 use stockade_image::Digest;
 
@@ -16,7 +16,7 @@ use crate::fetch;
 use crate::merged::{Tree, split};
 use crate::place::{Place, PlaceError, Rules};
 use crate::stage::{Files, StageRun};
-use crate::walk::{Entry, walk};
+use crate::walk::{Entry, lock, walk};
 
 impl StageRun<'_> {
     /// `ADD`
@@ -36,13 +36,7 @@ impl StageRun<'_> {
         staging: &Path,
     ) -> Result<(Vec<Item>, Options, bool), BuildError> {
         let options = self.options(add.chown.as_ref(), add.chmod.as_ref(), &add.exclude, (add.link, false))?;
-        let checksum = match &add.checksum {
-            Some(word) => {
-                let text = self.expand(word)?;
-                Some(text.parse::<Digest>().map_err(|e| self.fault("checksum", word.span, e.to_string()))?)
-            }
-            None => None,
-        };
+        let checksum = add.checksum.as_ref();
         let files = Files::Context(&self.build.context);
         let mut items = Vec::new();
         for source in &add.sources {
@@ -51,15 +45,17 @@ impl StageRun<'_> {
                 Source::Path(word) => {
                     let text = self.expand(word)?;
                     if fetch::is_git(&text) {
-                        return Err(self.git(word.span, &text));
+                        items.extend(self.git(step, add, &text, word.span, &options)?);
+                        continue;
                     }
                     if fetch::is_url(&text) {
                         let file = staging.join(items.len().to_string());
                         let unpack = add.unpack == Some(true);
+                        let checksum = checksum.map(|w| self.checksum(w)).transpose()?;
                         items.push(self.remote(step, text, word.span, checksum, file, unpack)?);
                         continue;
                     }
-                    if add.checksum.is_some() {
+                    if checksum.is_some() {
                         let message = "`--checksum` is for URLs, and this source is a file of the context";
                         return Err(self.fault("checksum", word.span, message));
                     }
@@ -71,15 +67,39 @@ impl StageRun<'_> {
         Ok((items, options, false))
     }
 
-    fn git(&self, span: Span, text: &str) -> BuildError {
-        self.fault_with(
-            Diagnostic::error(
-                "git-source",
-                span,
-                format!("`{text}` is a Git repository, which this version cannot add"),
-            )
-            .help("clone it into the context first, or add the archive that its server offers by URL"),
-        )
+    fn checksum(&self, word: &Word) -> Result<Digest, BuildError> {
+        self.expand(word)?.parse::<Digest>().map_err(|e| self.fault("checksum", word.span, e.to_string()))
+    }
+
+    /// The files of a Git repository's commit, without its history. `--checksum` is the commit's hash.
+    fn git(&self, step: StepId, add: &Add, text: &str, span: Span, options: &Options) -> Result<Vec<Item>, BuildError> {
+        if add.keep_git_dir {
+            let message = "`--keep-git-dir` is not supported: the history of a repository is not fetched";
+            return Err(self.fault_with(
+                Diagnostic::error("keep-git-dir", span, message)
+                    .help("leave the flag out; give what the build needs of Git as a build argument"),
+            ));
+        }
+        let status = |words: &str| self.build.events.status(step, words);
+        let cancelled = || self.build.cancel.is_thrown();
+        let session = crate::git::Session { access: &self.build.access, cancelled: &cancelled, status: &status };
+        let context = crate::context::Context::git(self.build.store, text, &session)
+            .map_err(|e| if matches!(e, BuildError::Cancelled) { e } else { self.fault("git", span, e.to_string()) })?;
+        if let Some(word) = &add.checksum {
+            let wanted = self.expand(word)?;
+            let commit = context.checkout.as_ref().map(|(_, c)| c.commit.as_str()).unwrap_or_default();
+            if !commit.eq_ignore_ascii_case(wanted.trim()) {
+                let message = format!("the repository's commit is {commit}, not the promised {wanted}");
+                return Err(self.fault("checksum", word.span, message));
+            }
+        }
+        let items = self.select(&Files::Context(&context), ".", span, options)?;
+        if let Some((address, checkout)) = &context.checkout {
+            self.build.note_material(format!("git+{}", address.shown()), "gitCommit", checkout.commit.clone());
+        }
+        // The files stay on disk until the layer is made.
+        lock(&self.build.checkouts).push(context);
+        Ok(items)
     }
 
     /// A remote source. With a checksum its content is known, so it is downloaded only when the layer is not cached.
@@ -100,6 +120,7 @@ impl StageRun<'_> {
                 (got.digest, Some(Fetched { modified: got.modified }))
             }
         };
+        self.build.note_material(url.clone(), "sha256", digest.hex());
         Ok(Item::Download(Box::new(Remote { url, name, file, digest, fetched, unpack, span })))
     }
 
@@ -155,10 +176,16 @@ impl StageRun<'_> {
         scratch: &Path,
     ) -> Result<(), PlaceError> {
         let Some(opened) = archive::open(&entry.real)? else { return Ok(()) };
-        let listed = opened.listed_directories()?;
         let into = scratch.join("archive");
         fs::create_dir(&into).map_err(BuildError::io("create directory", &into))?;
-        archive::unpack_plain(opened, &into)?;
+        // What is wrong with the archive is the instruction's fault, and named at its place.
+        let broken = |e: BuildError| match e {
+            BuildError::Cancelled => PlaceError::Build(e),
+            BuildError::Image(e) if e.is_no_space() => PlaceError::Build(e.into()),
+            e => PlaceError::Refused(format!("the archive cannot be unpacked: {}", e.chain())),
+        };
+        let listed = opened.listed_directories().map_err(broken)?;
+        archive::unpack_plain(opened, &into).map_err(broken)?;
         let tree = Tree::plain(into.clone());
         let Some(root) = tree.root()? else { return Ok(()) };
         let entries = walk(&tree, root, b"", None)?;

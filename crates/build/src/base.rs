@@ -24,6 +24,8 @@ pub(crate) struct BaseImage {
     /// Unpacked, lowest first.
     pub(crate) dirs: Vec<PathBuf>,
     pub(crate) config: ImageConfig,
+    /// Digest of the manifest.
+    pub(crate) manifest: Digest,
 }
 
 /// No way led to the image.
@@ -170,7 +172,7 @@ fn find(store: &Store, name: &str, canonical: Option<&str>) -> Result<Option<Ima
 fn ready(store: &Store, image: &Image) -> Result<BaseImage, BuildError> {
     let mut dirs = store.layer_dirs(image)?;
     dirs.reverse();
-    Ok(BaseImage { layers: store.layers(image)?, dirs, config: image.config.clone() })
+    Ok(BaseImage { layers: store.layers(image)?, dirs, config: image.config.clone(), manifest: image.manifest_digest })
 }
 
 /// Makes the image from the archive, or waits for another process that does.

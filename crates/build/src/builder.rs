@@ -8,18 +8,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stockade_config::Settings;
 use stockade_durable::{Lock, create_private_dir};
-use stockade_image::{Image, ImageConfig, Store};
+use stockade_image::{Digest, Image, ImageConfig, Store};
+use stockade_inventory::LayerCache;
 
+use crate::attest::Material;
 use crate::base::BaseImage;
 use crate::cache::Key;
+use crate::cacheio::{self, Source, Used};
 use crate::context::{Context, Recipe};
 use crate::error::BuildError;
 use crate::events::{BuildEvents, Finish, StepId};
 use crate::executor::Executor;
+use crate::git::{Access, Session};
 use crate::history::is_pending;
 use crate::output::Output;
 use crate::plan::{Plan, PlanInput, is_own_platform, plan};
-use crate::request::{BuildOutcome, BuildRequest, CancelToken};
+use crate::reproduce::{self, Reproduction};
+use crate::request::{BuildOutcome, BuildRequest, CancelToken, NamedContext, SecretSource};
 use crate::scope::{PROXY_ARGS, machine_platform};
 use crate::solve::Slots;
 use crate::stage;
@@ -31,6 +36,7 @@ pub struct Builder<'b> {
     store: &'b Store,
     executor: &'b dyn Executor,
     settings: &'b Settings,
+    inventory: Option<&'b dyn LayerCache>,
 }
 
 /// One build while it runs; shared by the threads of its stages.
@@ -47,6 +53,21 @@ pub(crate) struct Build<'b> {
     /// Volatile directory, for secrets.
     pub(crate) run_dir: PathBuf,
     pub(crate) epoch: Option<i64>,
+    /// Credentials for Git repositories.
+    pub(crate) access: Access,
+    /// Git repositories that `ADD` took files from; kept until the build ends.
+    pub(crate) checkouts: Mutex<Vec<Context>>,
+    /// Caches to take from.
+    pub(crate) sources: Vec<Source>,
+    /// Results that `--cache-to` may write.
+    pub(crate) used: Mutex<Vec<Used>>,
+    /// What came from outside.
+    pub(crate) materials: Mutex<BTreeSet<Material>>,
+    pub(crate) recipe_digest: Digest,
+    /// Names of `--build-context` that stand for images.
+    pub(crate) images_by_name: BTreeMap<String, String>,
+    /// What is known of layers' contents.
+    pub(crate) inventory: Option<&'b dyn LayerCache>,
     pub(crate) cached: AtomicUsize,
     pub(crate) executed: AtomicUsize,
     slots: Slots,
@@ -58,7 +79,46 @@ pub(crate) struct Build<'b> {
 impl<'b> Builder<'b> {
     /// A builder that keeps images in `store` and has steps run by `executor`.
     pub fn new(store: &'b Store, executor: &'b dyn Executor, settings: &'b Settings) -> Builder<'b> {
-        Builder { store, executor, settings }
+        Builder { store, executor, settings, inventory: None }
+    }
+
+    /// Uses and fills this cache of layers' contents for bills of materials.
+    #[must_use]
+    pub fn with_inventory(mut self, cache: &'b dyn LayerCache) -> Builder<'b> {
+        self.inventory = Some(cache);
+        self
+    }
+
+    /// Builds twice without cache, and compares the two images.
+    ///
+    /// Both builds clamp times to the same second: `SOURCE_DATE_EPOCH`, or else the moment at which the first begins.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn check_reproducible(
+        &self,
+        request: &BuildRequest,
+        events: &dyn BuildEvents,
+    ) -> Result<(BuildOutcome, Reproduction), BuildError> {
+        let mut request = request.clone();
+        request.no_cache = true;
+        if source_date_epoch(&request)?.is_none() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            request.source_date_epoch = i64::try_from(now).ok();
+        }
+        let mut plain = request.clone();
+        (plain.tags, plain.outputs, plain.cache_to) = (Vec::new(), Vec::new(), Vec::new());
+        plain.attest = crate::request::Attest { sbom: false, provenance: crate::request::Provenance::Off };
+        let missing = || BuildError::Usage("--check-reproducible needs an image to be made".to_owned());
+        let second = self.build(&plain, events)?.image.ok_or_else(missing)?;
+        let outcome = self.build(&request, events)?;
+        let first = outcome.image.clone().ok_or_else(missing)?;
+        let result = reproduce::compare(self.store, &first, &second)?;
+        if first.manifest_digest != second.manifest_digest {
+            // It was made for the comparison alone.
+            self.store.remove(&second.id.to_string(), false)?;
+        }
+        Ok((outcome, result))
     }
 
     /// Builds.
@@ -73,17 +133,28 @@ impl<'b> Builder<'b> {
             )));
         }
         let epoch = source_date_epoch(request)?;
+        crate::mounts::sweep_secrets(&self.settings.dirs.run);
         let steps = AtomicUsize::new(0);
-        let mut context = Context::open(self.store, &request.context)?;
-        let recipe =
-            internal(&steps, events, "load build definition from Dockerfile", || context.recipe(&request.dockerfile))?;
-        let plan = self.plan(request, &recipe, events)?;
-        internal(&steps, events, "load .dockerignore", || context.read_ignore(&recipe))?;
-        let contexts = self.contexts(request)?;
         let cancel = match &request.cancel {
             Some(token) => token.clone(),
             None => CancelToken::new()?,
         };
+        let access = access(request)?;
+        let (cancelled, quiet) = (|| cancel.is_thrown(), |_: &str| {});
+        let session = Session { access: &access, cancelled: &cancelled, status: &quiet };
+        let open = || Context::open(self.store, &request.context, &session);
+        let mut context = match &request.context {
+            crate::request::BuildContext::Git(_) => internal(&steps, events, "load the Git repository", open)?,
+            _ => open()?,
+        };
+        let recipe =
+            internal(&steps, events, "load build definition from Dockerfile", || context.recipe(&request.dockerfile))?;
+        let plan = self.plan(request, &recipe, events)?;
+        internal(&steps, events, "load .dockerignore", || context.read_ignore(&recipe))?;
+        let contexts = self.contexts(request, &session)?;
+        let recipe_digest = Digest::of(&recipe.bytes);
+        let warn = |text: &str| events.warning(text);
+        let sources = cacheio::open(self.settings, &request.cache_from, &warn, &stockade_registry::Silent);
         let build = Build {
             store: self.store,
             executor: self.executor,
@@ -97,6 +168,14 @@ impl<'b> Builder<'b> {
             cancel,
             run_dir: self.settings.dirs.run.clone(),
             epoch,
+            access,
+            checkouts: Mutex::default(),
+            sources,
+            used: Mutex::default(),
+            materials: Mutex::default(),
+            recipe_digest,
+            images_by_name: images_of(request),
+            inventory: self.inventory,
             cached: AtomicUsize::new(0),
             executed: AtomicUsize::new(0),
             steps: &steps,
@@ -114,19 +193,52 @@ impl<'b> Builder<'b> {
         let input = PlanInput {
             build_args: &request.build_args,
             target: request.target.as_deref(),
-            contexts: request.build_contexts.keys().cloned().collect(),
+            contexts: files_of(request),
+            images: images_of(request),
             all_stages: false,
         };
         plan(dockerfile, &input)
     }
 
-    fn contexts(&self, request: &BuildRequest) -> Result<BTreeMap<String, Context>, BuildError> {
+    fn contexts(&self, request: &BuildRequest, session: &Session<'_>) -> Result<BTreeMap<String, Context>, BuildError> {
         let mut out = BTreeMap::new();
-        for (name, dir) in &request.build_contexts {
-            out.insert(name.clone(), Context::directory(self.store, dir)?);
+        for (name, context) in &request.build_contexts {
+            let opened = match context {
+                NamedContext::Dir(dir) => Context::directory(self.store, dir)?,
+                NamedContext::Git(text) => Context::git(self.store, text, session)?,
+                NamedContext::Image(_) => continue,
+            };
+            out.insert(name.clone(), opened);
         }
         Ok(out)
     }
+}
+
+/// Names of contexts that are files.
+fn files_of(request: &BuildRequest) -> Vec<String> {
+    let is_files = |c: &NamedContext| !matches!(c, NamedContext::Image(_));
+    request.build_contexts.iter().filter(|(_, c)| is_files(c)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Names that stand for images.
+fn images_of(request: &BuildRequest) -> BTreeMap<String, String> {
+    let image = |(name, context): (&String, &NamedContext)| match context {
+        NamedContext::Image(image) => Some((name.clone(), image.clone())),
+        _ => None,
+    };
+    request.build_contexts.iter().filter_map(image).collect()
+}
+
+/// The secrets that BuildKit knows by name.
+fn access(request: &BuildRequest) -> Result<Access, BuildError> {
+    let read = |name: &str| match request.secrets.get(name).map(|s| &s.source) {
+        None => Ok(None),
+        Some(SecretSource::Value(value)) => Ok(Some(String::from_utf8_lossy(value).into_owned())),
+        Some(SecretSource::File(path)) => {
+            std::fs::read_to_string(path).map(Some).map_err(BuildError::io("read the secret", path))
+        }
+    };
+    Ok(Access { token: read("GIT_AUTH_TOKEN")?, header: read("GIT_AUTH_HEADER")? })
 }
 
 fn internal<T>(
@@ -159,13 +271,20 @@ fn source_date_epoch(request: &BuildRequest) -> Result<Option<i64>, BuildError> 
 
 impl Build<'_> {
     fn run(&self) -> Result<BuildOutcome, BuildError> {
+        let contexts = std::iter::once(&self.context).chain(self.contexts.values());
+        for (address, checkout) in contexts.filter_map(|c| c.checkout.as_ref()) {
+            self.note_material(format!("git+{}", address.shown()), "gitCommit", checkout.commit.clone());
+        }
         self.slots.run_all(&self.plan.order, &|index| stage::run(self, index), &|| self.cancel.cancel())?;
         self.context.save();
         let state = self.stage(self.plan.target, None)?;
         self.warn_unused_args();
         let image = self.export(&state)?;
+        self.export_cache(&state)?;
+        let provenance = image.as_ref().filter(|_| self.request.attest.provenance != crate::request::Provenance::Off);
         Ok(BuildOutcome {
             tags: image.as_ref().map(|i| self.tags_of(i)).unwrap_or_default(),
+            provenance: provenance.map(|i| self.predicate(i)),
             image,
             cached_steps: self.cached.load(Ordering::Relaxed),
             executed_steps: self.executed.load(Ordering::Relaxed),
@@ -193,6 +312,7 @@ impl Build<'_> {
             return Ok((Arc::clone(image), false));
         }
         let (image, fresh) = crate::base::resolve(self, name, step)?;
+        self.note_material(format!("pkg:docker/{name}"), "sha256", image.manifest.hex());
         let image = Arc::new(image);
         images.insert(name.to_owned(), Arc::clone(&image));
         Ok((image, fresh))
@@ -263,26 +383,43 @@ impl Build<'_> {
     }
 
     fn export(&self, state: &State) -> Result<Option<Image>, BuildError> {
-        let step = self.next_step();
-        self.events.started(step, self.request.output.describe());
-        let result = self.finish_config(state).and_then(|config| {
-            let needs_image = self.request.output.needs_image();
-            let image = if needs_image { Some(self.commit(config, state)?) } else { None };
-            crate::output::write(self, state, image.as_ref())?;
-            Ok(image)
-        });
-        let finish = match &result {
-            Ok(_) => Finish::Done,
-            Err(e) => Finish::Failed(e.to_string()),
-        };
-        self.events.finished(step, &finish);
-        let image = result?;
-        Ok(image.filter(|_| matches!(self.request.output, Output::Image)))
+        let only_image = [Output::Image];
+        let outputs: &[Output] = if self.request.outputs.is_empty() { &only_image } else { &self.request.outputs };
+        let mut image: Option<Image> = None;
+        for output in outputs {
+            let step = self.next_step();
+            self.events.started(step, output.describe());
+            let result = self.image_for(output, state, &mut image).and_then(|()| {
+                crate::output::write(self, output, state, image.as_ref().filter(|_| output.needs_image()))
+            });
+            let finish = match &result {
+                Ok(()) => Finish::Done,
+                Err(e) => Finish::Failed(e.to_string()),
+            };
+            self.events.finished(step, &finish);
+            result?;
+        }
+        let image = image.filter(|_| self.request.wants_image());
+        if let Some(image) = &image {
+            self.attest(image)?;
+        }
+        Ok(image)
+    }
+
+    /// Makes the image when the first output needs it.
+    fn image_for(&self, output: &Output, state: &State, image: &mut Option<Image>) -> Result<(), BuildError> {
+        if output.needs_image() && image.is_none() {
+            let config = self.finish_config(state)?;
+            *image = Some(self.commit(config, state)?);
+        }
+        Ok(())
     }
 
     fn commit(&self, config: ImageConfig, state: &State) -> Result<Image, BuildError> {
         let tags: Vec<_> = self.request.tags.iter().map(|t| t.clone().or_latest()).collect();
-        Ok(self.store.commit(config, &state.layers, &tags, &BTreeMap::new())?)
+        let mut annotations = self.request.annotations.clone();
+        annotations.extend(self.inline_records(state));
+        Ok(self.store.commit(config, &state.layers, &tags, &annotations)?)
     }
 
     /// Labels of the command line, and times. A build that changes nothing gives the same image: its time is the one

@@ -24,7 +24,7 @@ pub fn check(
         items: dockerfile.warnings.clone(),
     };
     // Without the arguments of a real build, a base image that comes from one is no mistake.
-    let input = PlanInput { build_args, target, contexts: Vec::new(), all_stages: true };
+    let input = PlanInput { build_args, target, contexts: Vec::new(), images: BTreeMap::new(), all_stages: true };
     plan(dockerfile, &input)?;
     Ok(diagnostics)
 }

@@ -7,6 +7,7 @@ use stockade_dockerfile::ignore::IgnoreFile;
 use stockade_image::{Digest, Staging, Store};
 
 use crate::error::BuildError;
+use crate::git::{self, Address, Checkout};
 use crate::merged::Tree;
 use crate::request::{BuildContext, DockerfileSource};
 use crate::statcache::StatCache;
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     cache: OnceLock<StatCache>,
     /// Keeps an unpacked archive alive.
     _unpacked: Option<Staging>,
+    /// The commit of a Git context, kept on disk while this lives.
+    pub(crate) checkout: Option<(Address, Checkout)>,
 }
 
 /// The Dockerfile's bytes and its name for messages.
@@ -34,10 +37,15 @@ pub(crate) struct Recipe {
 
 impl Context {
     /// Opens what the request names.
-    pub(crate) fn open(store: &Store, context: &BuildContext) -> Result<Context, BuildError> {
+    pub(crate) fn open(
+        store: &Store,
+        context: &BuildContext,
+        session: &git::Session<'_>,
+    ) -> Result<Context, BuildError> {
         match context {
             BuildContext::Dir(dir) => Context::directory(store, dir),
             BuildContext::Tar(file) => Context::archive(store, file),
+            BuildContext::Git(text) => Context::git(store, text, session),
             BuildContext::Empty => {
                 let staging = store.staging_dir()?;
                 Ok(Context::new(staging.path().to_owned(), None, Some(staging)))
@@ -46,7 +54,33 @@ impl Context {
     }
 
     fn new(dir: PathBuf, cache_file: Option<PathBuf>, unpacked: Option<Staging>) -> Context {
-        Context { dir, ignore: IgnoreFile::default(), cache_file, cache: OnceLock::new(), _unpacked: unpacked }
+        Context {
+            dir,
+            ignore: IgnoreFile::default(),
+            cache_file,
+            cache: OnceLock::new(),
+            _unpacked: unpacked,
+            checkout: None,
+        }
+    }
+
+    /// A directory of a Git repository.
+    pub(crate) fn git(store: &Store, text: &str, session: &git::Session<'_>) -> Result<Context, BuildError> {
+        let refuse = |why: String| BuildError::Git { url: text.split('@').next_back().unwrap_or(text).to_owned(), why };
+        let address = Address::parse(text).map_err(|trouble| match trouble {
+            git::Trouble::Words(why) => refuse(why),
+            git::Trouble::Cancelled => BuildError::Cancelled,
+        })?;
+        let checkout = git::checkout(store, &address, session)?;
+        // Symlinks of the repository are followed within it.
+        let wanted = address.subdirectory.clone().unwrap_or_default();
+        let found = Tree::plain(checkout.dir.clone()).resolve(wanted.as_bytes(), true)?.node;
+        let Some(node) = found.filter(crate::merged::Node::is_dir) else {
+            return Err(refuse(format!("it has no directory `{wanted}`")));
+        };
+        let mut context = Context::directory(store, &node.real)?;
+        context.checkout = Some((address, checkout));
+        Ok(context)
     }
 
     /// A plain directory: the main context, or one of `--build-context`.
@@ -91,16 +125,30 @@ impl Context {
         }
     }
 
+    /// Where a file of the context is. What others made (an archive, a repository) may have links as its Dockerfile:
+    /// they are followed within it, and never to files of this machine.
+    fn inside(&self, path: &Path) -> Result<PathBuf, BuildError> {
+        use std::os::unix::ffi::OsStrExt;
+        if self._unpacked.is_none() && self.checkout.is_none() {
+            return Ok(self.dir.join(path));
+        }
+        let root = self.checkout.as_ref().map_or(&self.dir, |(_, checkout)| &checkout.dir);
+        let below = self.dir.strip_prefix(root).unwrap_or(Path::new("")).join(path);
+        let resolved = Tree::plain(root.clone()).resolve(below.as_os_str().as_bytes(), true)?;
+        Ok(root.join(crate::merged::join(&resolved.parts)))
+    }
+
     /// Reads the Dockerfile.
     pub(crate) fn recipe(&self, source: &DockerfileSource) -> Result<Recipe, BuildError> {
         let (path, name) = match source {
             DockerfileSource::Bytes(bytes) => {
                 return Ok(Recipe { bytes: bytes.clone(), name: "Dockerfile".to_owned(), path: None });
             }
-            DockerfileSource::Default => (self.dir.join("Dockerfile"), "Dockerfile".to_owned()),
+            DockerfileSource::Default => (self.inside(Path::new("Dockerfile"))?, "Dockerfile".to_owned()),
             DockerfileSource::Path(path) => {
-                let inside = self.dir.join(path);
-                let found = if path.exists() || !inside.exists() { path.clone() } else { inside };
+                let inside = self.inside(path)?;
+                let own = self.checkout.is_none() && path.exists();
+                let found = if own || !inside.exists() { path.clone() } else { inside };
                 (found, path.display().to_string())
             }
         };
@@ -115,9 +163,14 @@ impl Context {
         let beside = recipe.path.as_ref().map(|path| {
             let mut name = path.clone().into_os_string();
             name.push(".dockerignore");
-            PathBuf::from(name)
+            let name = PathBuf::from(name);
+            match name.strip_prefix(&self.dir) {
+                Ok(below) => self.inside(below),
+                Err(_) => Ok(name),
+            }
         });
-        for path in beside.into_iter().chain(std::iter::once(self.dir.join(".dockerignore"))) {
+        for path in beside.into_iter().chain(std::iter::once(self.inside(Path::new(".dockerignore")))) {
+            let path = path?;
             let Some(bytes) = read_limited(&path)? else { continue };
             self.ignore = IgnoreFile::parse(&bytes).map_err(|source| BuildError::Ignore { path, source })?;
             return Ok(());

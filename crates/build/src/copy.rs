@@ -170,7 +170,7 @@ impl StageRun<'_> {
         let matches = if has_wildcard(text) {
             expand_pattern(&tree, &pattern, options.parents, ignore)?
         } else {
-            let resolved = tree.resolve(&pattern.join(&b'/'), true)?;
+            let resolved = self.resolve_source(&tree, &pattern.join(&b'/'), text, span)?;
             let found = resolved.node.is_some()
                 && !ignored(ignore, &resolved.parts, resolved.node.as_ref().is_some_and(crate::merged::Node::is_dir));
             if !found {
@@ -198,6 +198,22 @@ impl StageRun<'_> {
             self.warn(&Diagnostic::warning("no-match", span, format!("`{text}` matches no file")));
         }
         Ok(items)
+    }
+
+    /// What a source names, links followed; a circle of links is the instruction's fault.
+    pub(crate) fn resolve_source(
+        &self,
+        tree: &Tree,
+        path: &[u8],
+        text: &str,
+        span: Span,
+    ) -> Result<crate::merged::Resolved, BuildError> {
+        tree.resolve(path, true).map_err(|e| match e {
+            BuildError::Io { what: "resolve", .. } => {
+                self.fault("link-loop", span, format!("`{text}` leads through too many symlinks, or in a circle"))
+            }
+            e => e,
+        })
     }
 
     fn missing(&self, tree: &Tree, pattern: &Parts, text: &str, span: Span, context: bool, exists: bool) -> BuildError {

@@ -58,6 +58,14 @@ pub enum BuildError {
         /// What happened.
         why: String,
     },
+    /// A Git repository cannot be had.
+    #[error("cannot fetch the repository `{url}`: {why}")]
+    Git {
+        /// Without user and password.
+        url: String,
+        /// What happened, and the next step.
+        why: String,
+    },
     /// Another stage failed, or the person pressed Ctrl-C.
     #[error("the build was cancelled")]
     Cancelled,
@@ -128,6 +136,21 @@ impl BuildError {
         path: &'p Path,
     ) -> impl FnOnce(E) -> BuildError + use<'p, E> {
         move |source| BuildError::Io { what, path: path.to_owned(), source: source.into() }
+    }
+
+    /// The error with its causes, in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            let words = cause.to_string();
+            if !text.contains(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            next = cause.source();
+        }
+        text
     }
 
     /// Whether the words of the request were wrong, so that nothing was tried.

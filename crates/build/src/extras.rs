@@ -10,7 +10,7 @@ use crate::error::BuildError;
 /// One kind of kept files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extra {
-    /// `cache mounts`, `package archives`, `file digests`.
+    /// `cache mounts`, `package archives`, `file digests`, `Git checkouts`.
     pub kind: &'static str,
     /// Where.
     pub path: PathBuf,
@@ -18,8 +18,8 @@ pub struct Extra {
     pub bytes: u64,
 }
 
-const KINDS: [(&str, &str); 3] =
-    [("cache mounts", "mounts"), ("package archives", "archive"), ("file digests", "stat")];
+const KINDS: [(&str, &str); 4] =
+    [("cache mounts", "mounts"), ("package archives", "archive"), ("file digests", "stat"), ("Git checkouts", "git")];
 
 /// What is kept below the store's root directory.
 pub fn extras(root: &Path) -> Vec<Extra> {
@@ -39,6 +39,8 @@ pub fn remove_extras(root: &Path) -> Result<u64, BuildError> {
     for extra in extras(root) {
         if extra.kind == "cache mounts" {
             freed += remove_mounts(&extra.path)?;
+        } else if extra.kind == "Git checkouts" {
+            freed += remove_locked(&extra.path)?;
         } else if extra.path.exists() {
             fs::remove_dir_all(&extra.path).map_err(BuildError::io("remove", &extra.path))?;
             freed += extra.bytes;
@@ -52,14 +54,21 @@ fn remove_mounts(path: &Path) -> Result<u64, BuildError> {
     let mut freed = 0;
     let Ok(caches) = fs::read_dir(path) else { return Ok(0) };
     for cache in caches.flatten() {
-        let Ok(entries) = fs::read_dir(cache.path()) else { continue };
-        for entry in entries.flatten().filter(|e| e.path().is_dir()) {
-            let lock = cache.path().join(format!("{}.lock", entry.file_name().to_string_lossy()));
-            let Some(_held) = Lock::try_exclusive(&lock)? else { continue };
-            let bytes = usage(&entry.path());
-            fs::remove_dir_all(entry.path()).map_err(BuildError::io("remove", &entry.path()))?;
-            freed += bytes;
-        }
+        freed += remove_locked(&cache.path())?;
+    }
+    Ok(freed)
+}
+
+/// Removes the directories in `path` whose lock (`NAME.lock` beside them) nobody holds.
+fn remove_locked(path: &Path) -> Result<u64, BuildError> {
+    let mut freed = 0;
+    let Ok(entries) = fs::read_dir(path) else { return Ok(0) };
+    for entry in entries.flatten().filter(|e| e.path().is_dir()) {
+        let lock = path.join(format!("{}.lock", entry.file_name().to_string_lossy()));
+        let Some(_held) = Lock::try_exclusive(&lock)? else { continue };
+        let bytes = usage(&entry.path());
+        fs::remove_dir_all(entry.path()).map_err(BuildError::io("remove", &entry.path()))?;
+        freed += bytes;
     }
     Ok(freed)
 }

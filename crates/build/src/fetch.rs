@@ -25,9 +25,18 @@ pub(crate) fn is_url(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
+/// Downloads a file from http or https: a context from the web.
+///
+/// # Errors
+/// [`BuildError::Download`], [`BuildError::Io`].
+pub fn download_to(url: &str, to: &Path) -> Result<(), BuildError> {
+    download(url, to, &|| false).map(drop)
+}
+
 /// Whether `source` is a Git repository by docker's rules.
-pub(crate) fn is_git(source: &str) -> bool {
+pub fn is_git(source: &str) -> bool {
     let path = source.split(['#', '?']).next().unwrap_or_default();
+    let path = path.trim_end_matches('/');
     source.starts_with("git@")
         || source.starts_with("git://")
         || source.starts_with("ssh://")
@@ -42,15 +51,21 @@ pub(crate) fn file_name(url: &str) -> Option<&str> {
     path.rsplit('/').next().filter(|n| !n.is_empty() && *n != "." && *n != "..")
 }
 
-/// Downloads `url` to `to`. Redirects to anything but http and https are refused (by the client).
-pub(crate) fn download(url: &str, to: &Path, cancelled: &dyn Fn() -> bool) -> Result<Download, BuildError> {
-    let failed = |why: String| BuildError::Download { url: url.to_owned(), why };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+/// An HTTP client with time limits, which trusts whom this machine trusts: a company's own authority included.
+pub(crate) fn agent() -> ureq::Agent {
+    let trusted = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+    ureq::Agent::config_builder()
+        .tls_config(trusted)
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
         .build()
-        .into();
-    let response = agent.get(url).call().map_err(|e| match e {
+        .into()
+}
+
+/// Downloads `url` to `to`. Redirects to anything but http and https are refused (by the client).
+pub(crate) fn download(url: &str, to: &Path, cancelled: &dyn Fn() -> bool) -> Result<Download, BuildError> {
+    let failed = |why: String| BuildError::Download { url: url.to_owned(), why };
+    let response = agent().get(url).call().map_err(|e| match e {
         ureq::Error::StatusCode(code) => failed(format!("the server answered with status {code}")),
         other => failed(other.to_string()),
     })?;

@@ -11,9 +11,11 @@
 
 mod add;
 mod archive;
+mod attest;
 pub mod base;
 mod builder;
 mod cache;
+mod cacheio;
 mod check;
 mod context;
 mod copy;
@@ -22,6 +24,9 @@ mod events;
 mod executor;
 mod extras;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
+mod git;
 mod history;
 mod merged;
 mod metadata;
@@ -31,24 +36,30 @@ mod owner;
 mod place;
 mod plan;
 mod registry;
+mod reproduce;
 mod request;
 mod run;
 mod scope;
 mod secrets;
 mod solve;
+mod ssh;
 mod stage;
 mod statcache;
 mod state;
 mod stubs;
 mod walk;
 
+pub use attest::{CYCLONEDX, SPDX, STATEMENT};
 pub use builder::Builder;
 pub use check::check;
 pub use error::{BuildError, StepFailure};
 pub use events::{BuildEvents, Finish, Quiet, StepId};
 pub use executor::Executor;
 pub use extras::{Extra, extras, remove_extras};
+pub use fetch::{download_to as download, is_git};
 pub use output::Output;
+pub use reproduce::{Difference, Reproduction};
 pub use request::{
-    BuildContext, BuildOutcome, BuildRequest, CancelToken, DockerfileSource, Pull, Secret, SecretSource,
+    Attest, BuildContext, BuildOutcome, BuildRequest, CacheFrom, CacheMode, CacheTo, CancelToken, DockerfileSource,
+    NamedContext, Provenance, Pull, Secret, SecretSource,
 };

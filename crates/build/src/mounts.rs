@@ -18,6 +18,7 @@ use crate::merged::split;
 use crate::place::{Place, Rules};
 use crate::request::SecretSource;
 use crate::run::write_script;
+use crate::ssh::AgentSocket;
 use crate::stage::{Files, StageRun, Workplace};
 use crate::state::absolute;
 use crate::stubs::is_root;
@@ -58,16 +59,54 @@ pub(crate) struct Prepared {
     pub(crate) env: Vec<String>,
     /// Where mounts are, for taking the mount points out of the layer.
     pub(crate) targets: Vec<String>,
+    _agents: Vec<AgentSocket>,
     _locks: Vec<Lock>,
     _secrets: Option<SecretDir>,
 }
 
-/// A directory for secrets below the volatile directory (memory), removed on drop.
-struct SecretDir(PathBuf);
+/// A directory for secrets below the volatile directory (memory), removed on drop. Its lock is held as long: what a
+/// killed build left is what nobody holds.
+struct SecretDir {
+    dir: PathBuf,
+    lock_path: PathBuf,
+    _lock: Lock,
+}
+
+impl SecretDir {
+    fn create(run_dir: &Path) -> Result<SecretDir, BuildError> {
+        let base = run_dir.join(SECRETS);
+        create_private_dir(&base)?;
+        let name = temporary_name();
+        let lock_path = base.join(format!("{name}.lock"));
+        let lock = Lock::exclusive(&lock_path)?;
+        let dir = base.join(name);
+        create_private_dir(&dir)?;
+        Ok(SecretDir { dir, lock_path, _lock: lock })
+    }
+}
 
 impl Drop for SecretDir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.dir);
+        let _ = fs::remove_file(&self.lock_path);
+    }
+}
+
+/// Where secrets are for the time of a step, below the volatile directory.
+const SECRETS: &str = "build-secrets";
+
+/// Removes the secrets of builds that were killed.
+pub(crate) fn sweep_secrets(run_dir: &Path) {
+    let base = run_dir.join(SECRETS);
+    for entry in fs::read_dir(&base).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Some(name) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".lock")) else {
+            continue;
+        };
+        // Held by a living build, or gone in the meantime: not ours.
+        let Ok(Some(_lock)) = Lock::try_exclusive(&path) else { continue };
+        let _ = fs::remove_dir_all(base.join(name));
+        let _ = fs::remove_file(&path);
     }
 }
 
@@ -75,24 +114,25 @@ impl StageRun<'_> {
     /// Reads the flags; finds the files of bind mounts.
     pub(crate) fn wanted_mounts(&self, run: &Run, step: StepId) -> Result<Vec<Wanted>, BuildError> {
         let mut out = Vec::new();
-        for flag in &run.mounts {
+        for (number, flag) in run.mounts.iter().enumerate() {
             let lookup = |name: &str| self.state.lookup(name);
             let mut expand =
                 |text: &str| Expander::new(self.origin.escape, &lookup).word(text).map_err(|e| e.to_string());
             let mount = flag.resolve(&mut expand).map_err(|words| self.fault("mount", flag.span(), words))?;
-            out.push(self.wanted(mount, flag.span(), step)?);
+            out.push(self.wanted(mount, number, flag.span(), step)?);
         }
         Ok(out)
     }
 
-    fn wanted(&self, mount: Mount, span: Span, step: StepId) -> Result<Wanted, BuildError> {
+    fn wanted(&self, mount: Mount, number: usize, span: Span, step: StepId) -> Result<Wanted, BuildError> {
         let default = match mount.kind {
             MountType::Secret => format!("/run/secrets/{}", secret_id(&mount)),
+            MountType::Ssh => format!("/run/buildkit/ssh_agent.{number}"),
             _ => String::new(),
         };
         let text = mount.target.as_deref().unwrap_or(&default);
         let target = absolute(self.state.workdir(), text);
-        if is_root(&target) && mount.kind != MountType::Ssh {
+        if is_root(&target) {
             return Err(self.fault("mount", span, "a mount cannot cover the root directory"));
         }
         let mut wanted = Wanted { mount, target, entries: Vec::new(), faithful: false, span };
@@ -100,12 +140,6 @@ impl StageRun<'_> {
             || (wanted.mount.kind == MountType::Cache && wanted.mount.from.is_some());
         if has_files {
             self.find_files(&mut wanted, step)?;
-        }
-        if wanted.mount.kind == MountType::Ssh && wanted.mount.required {
-            return Err(self.fault_with(
-                Diagnostic::error("ssh-mount", span, "the ssh agent cannot be given to a step by this version")
-                    .help("give the key as a secret: `RUN --mount=type=secret,id=key`, and `--secret id=key,src=FILE`"),
-            ));
         }
         Ok(wanted)
     }
@@ -121,7 +155,7 @@ impl StageRun<'_> {
         };
         wanted.faithful = context.is_none();
         let source = wanted.mount.source.clone().unwrap_or_default();
-        let resolved = tree.resolve(absolute("/", &source).as_bytes(), true)?;
+        let resolved = self.resolve_source(&tree, absolute("/", &source).as_bytes(), &source, wanted.span)?;
         let Some(node) = resolved.node else {
             if source.is_empty() || wanted.mount.kind == MountType::Cache {
                 return Ok(());
@@ -144,8 +178,14 @@ impl StageRun<'_> {
         script: Option<&(String, String)>,
         place: &Workplace<'_>,
     ) -> Result<Prepared, BuildError> {
-        let mut ready =
-            Prepared { mounts: Vec::new(), env: Vec::new(), targets: Vec::new(), _locks: Vec::new(), _secrets: None };
+        let mut ready = Prepared {
+            mounts: Vec::new(),
+            env: Vec::new(),
+            targets: Vec::new(),
+            _agents: Vec::new(),
+            _locks: Vec::new(),
+            _secrets: None,
+        };
         for (number, want) in wanted.iter().enumerate() {
             match want.mount.kind {
                 MountType::Bind => {
@@ -163,7 +203,7 @@ impl StageRun<'_> {
                     flags: MountFlags { nosuid: true, nodev: true, ..MountFlags::default() },
                 }),
                 MountType::Secret => self.secret(want, &mut ready)?,
-                MountType::Ssh => {}
+                MountType::Ssh => self.agent(want, &mut ready)?,
             }
         }
         if let Some((name, text)) = script {
@@ -276,6 +316,35 @@ impl StageRun<'_> {
     }
 }
 
+impl StageRun<'_> {
+    /// A socket that leads to the person's ssh agent, for the time of the step.
+    fn agent(&self, want: &Wanted, ready: &mut Prepared) -> Result<(), BuildError> {
+        let id = want.mount.id.as_deref().unwrap_or("default");
+        let Some(agent) = self.build.request.ssh.get(id) else {
+            if !want.mount.required {
+                return Ok(());
+            }
+            return Err(self.fault_with(
+                Diagnostic::error(
+                    "no-ssh",
+                    want.span,
+                    format!("the step needs the ssh agent `{id}`, which was not given"),
+                )
+                .help(format!("give it with `--ssh {id}` (the agent of SSH_AUTH_SOCK) or `--ssh {id}=SOCKET`")),
+            ));
+        };
+        let m = &want.mount;
+        let owner = (m.uid.unwrap_or(0), m.gid.unwrap_or(0));
+        let file = ready.secret_dir(&self.build.run_dir)?.join(format!("agent-{}", ready.mounts.len()));
+        ready._agents.push(AgentSocket::open(&file, agent, owner, m.mode.unwrap_or(0o600))?);
+        if !ready.env.iter().any(|e| e.starts_with("SSH_AUTH_SOCK=")) {
+            ready.env.push(format!("SSH_AUTH_SOCK={}", want.target));
+        }
+        ready.push(bind(file, &want.target, false));
+        Ok(())
+    }
+}
+
 impl Prepared {
     fn push(&mut self, mount: StepMount) {
         self.targets.push(mount.target.clone());
@@ -284,11 +353,9 @@ impl Prepared {
 
     fn secret_dir(&mut self, run_dir: &Path) -> Result<PathBuf, BuildError> {
         if self._secrets.is_none() {
-            let dir = run_dir.join("build-secrets").join(temporary_name());
-            create_private_dir(&dir)?;
-            self._secrets = Some(SecretDir(dir));
+            self._secrets = Some(SecretDir::create(run_dir)?);
         }
-        Ok(self._secrets.as_ref().map(|d| d.0.clone()).unwrap_or_default())
+        Ok(self._secrets.as_ref().map(|d| d.dir.clone()).unwrap_or_default())
     }
 }
 

@@ -52,8 +52,13 @@ impl Output {
 }
 
 /// Writes the result where the request wants it.
-pub(crate) fn write(build: &Build<'_>, state: &State, image: Option<&Image>) -> Result<(), BuildError> {
-    match (&build.request.output, image) {
+pub(crate) fn write(
+    build: &Build<'_>,
+    output: &Output,
+    state: &State,
+    image: Option<&Image>,
+) -> Result<(), BuildError> {
+    match (output, image) {
         (Output::Image | Output::CacheOnly, _) => Ok(()),
         (Output::Tar(path), _) => {
             let staging = build.store.staging_dir()?;
@@ -171,7 +176,9 @@ fn append(
                 header.set_device_major(rustix::fs::major(entry.rdev))?;
                 header.set_device_minor(rustix::fs::minor(entry.rdev))?;
             }
-            tar.append_data(&mut header, path(&entry.path), std::io::empty())
+            // Directories end in a slash, as every tar program writes them.
+            let slash: &[u8] = if kind == FileType::Directory { b"/" } else { b"" };
+            tar.append_data(&mut header, path(&[entry.path.as_slice(), slash].concat()), std::io::empty())
         }
     }
 }

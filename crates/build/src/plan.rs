@@ -55,6 +55,8 @@ pub(crate) struct PlanInput<'p> {
     pub(crate) target: Option<&'p str>,
     /// Names of `--build-context`.
     pub(crate) contexts: Vec<String>,
+    /// Names of `--build-context` that stand for images.
+    pub(crate) images: BTreeMap<String, String>,
     /// Look at every stage, not only at what the target needs.
     pub(crate) all_stages: bool,
 }
@@ -168,7 +170,7 @@ fn stages(
                 }
             }
             for (word, span) in rest.iter().flat_map(from_words) {
-                if let FromRef::Stage(index) = from_ref(dockerfile, &input.contexts, &word) {
+                if let FromRef::Stage(index) = from_ref(dockerfile, &input.contexts, &input.images, &word) {
                     planned.needs.push((index, span));
                 }
             }
@@ -207,11 +209,25 @@ fn base(
     if image == "scratch" {
         return BaseRef::Scratch;
     }
+    if let Some(real) = input.images.get(&image) {
+        return BaseRef::Image(real.clone());
+    }
+    if input.contexts.contains(&image) {
+        faults.push(
+            Diagnostic::error(
+                "context-base",
+                from.image.span,
+                format!("`{image}` is a build context: files, no image"),
+            )
+            .help(format!("begin with `FROM scratch`, then `COPY --from={image} . /`")),
+        );
+        return BaseRef::Scratch;
+    }
     let lower = image.to_lowercase();
     let earlier = dockerfile.stages.get(..index).unwrap_or_default();
     match earlier.iter().rposition(|s| s.name.as_deref() == Some(lower.as_str())) {
-        Some(stage) if !input.contexts.contains(&image) => BaseRef::Stage(stage),
-        _ => BaseRef::Image(image),
+        Some(stage) => BaseRef::Stage(stage),
+        None => BaseRef::Image(image),
     }
 }
 
@@ -233,7 +249,15 @@ fn from_words(instruction: &Instruction) -> Vec<(String, Span)> {
 }
 
 /// What `text` names: a build context, a stage by name or number, else an image.
-pub(crate) fn from_ref(dockerfile: &Dockerfile, contexts: &[String], text: &str) -> FromRef {
+pub(crate) fn from_ref(
+    dockerfile: &Dockerfile,
+    contexts: &[String],
+    images: &BTreeMap<String, String>,
+    text: &str,
+) -> FromRef {
+    if let Some(image) = images.get(text) {
+        return FromRef::Image(image.clone());
+    }
     if contexts.iter().any(|c| c == text) {
         return FromRef::Context(text.to_owned());
     }
@@ -294,7 +318,16 @@ mod tests {
     fn make(text: &str, target: Option<&str>, args: &[(&str, &str)]) -> Result<Plan, BuildError> {
         let dockerfile = stockade_dockerfile::parse(text.as_bytes(), "Dockerfile").unwrap();
         let build_args = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        plan(dockerfile, &PlanInput { build_args: &build_args, target, contexts: Vec::new(), all_stages: false })
+        plan(
+            dockerfile,
+            &PlanInput {
+                build_args: &build_args,
+                target,
+                contexts: Vec::new(),
+                images: BTreeMap::new(),
+                all_stages: false,
+            },
+        )
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) fn pull(
         .map_err(|e| BuildError::Usage(format!("the base image `{name}` cannot be used: {e}")))?;
     let domain = reference.domain().to_owned();
     build.events.status(step, &format!("asking {domain} for {}", reference.clone().or_latest()));
-    let shown = Shown { build, step, blobs: Mutex::default() };
+    let shown = Shown::new(build, step);
     match resolve_and_pull(&reference, build.settings, build.store, &shown) {
         Ok(pulled) => {
             build.events.status(step, &format!("pulled from {}, digest {}", pulled.host, pulled.digest));
@@ -47,12 +47,18 @@ pub(crate) fn pull(
     }
 }
 
-/// A pull as lines of the step.
-struct Shown<'s> {
+/// A transfer as lines of the step.
+pub(crate) struct Shown<'s> {
     build: &'s Build<'s>,
     step: StepId,
     /// Bytes done and promised, by blob.
     blobs: Mutex<HashMap<Digest, (u64, u64)>>,
+}
+
+impl<'s> Shown<'s> {
+    pub(crate) fn new(build: &'s Build<'s>, step: StepId) -> Shown<'s> {
+        Shown { build, step, blobs: Mutex::default() }
+    }
 }
 
 impl Progress for Shown<'_> {

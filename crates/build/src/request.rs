@@ -38,14 +38,26 @@ pub struct BuildRequest {
     pub secrets: BTreeMap<String, Secret>,
     /// `--add-host`: (name, address).
     pub extra_hosts: Vec<(String, String)>,
-    /// `--build-context NAME=DIR`.
-    pub build_contexts: BTreeMap<String, PathBuf>,
+    /// `--ssh`: sockets of agents, by id.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// `--build-context`, by name.
+    pub build_contexts: BTreeMap<String, NamedContext>,
     /// `--platform`, as written; only this machine's is accepted.
     pub platform: Option<String>,
     /// `--mirror`: the archive that base images are made from, before all that settings and the host say.
     pub mirror: Option<String>,
-    /// What becomes of the result.
-    pub output: Output,
+    /// What becomes of the result; nothing listed means an image.
+    pub outputs: Vec<Output>,
+    /// `--annotation`: annotations of the image's manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// `--no-cache-filter`: stages whose steps all run.
+    pub no_cache_stages: Vec<String>,
+    /// Where results of steps may be taken from, besides the store.
+    pub cache_from: Vec<CacheFrom>,
+    /// Where results of steps are written to, besides the store.
+    pub cache_to: Vec<CacheTo>,
+    /// What is attached to the image.
+    pub attest: Attest,
     /// Proxy variables (`http_proxy` …) of the caller, given to steps but not to the image or the cache.
     pub proxies: BTreeMap<String, String>,
     /// Clamps times to this many seconds since 1970; the build argument `SOURCE_DATE_EPOCH` wins.
@@ -70,15 +82,106 @@ impl BuildRequest {
             pull: Pull::Missing,
             secrets: BTreeMap::new(),
             extra_hosts: Vec::new(),
+            ssh: BTreeMap::new(),
             build_contexts: BTreeMap::new(),
             platform: None,
             mirror: None,
-            output: Output::Image,
+            outputs: Vec::new(),
+            annotations: BTreeMap::new(),
+            no_cache_stages: Vec::new(),
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            attest: Attest::default(),
             proxies: BTreeMap::new(),
             source_date_epoch: None,
             cancel: None,
         }
     }
+}
+
+impl BuildRequest {
+    /// Whether an image in the store is asked for.
+    pub fn wants_image(&self) -> bool {
+        self.outputs.is_empty() || self.outputs.contains(&Output::Image)
+    }
+}
+
+/// What a name of `--build-context` stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A directory.
+    Dir(PathBuf),
+    /// A Git repository, as the main context names one.
+    Git(String),
+    /// An image; `FROM` takes the name, too.
+    Image(String),
+}
+
+/// Where results of steps come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheFrom {
+    /// A directory that [`CacheTo::Local`] wrote.
+    Local(PathBuf),
+    /// What [`CacheTo::Registry`] pushed, or an image that was built with [`CacheTo::Inline`].
+    Registry(Reference),
+}
+
+/// Where results of steps go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheTo {
+    /// An OCI image layout in this directory.
+    Local {
+        /// Where.
+        dir: PathBuf,
+        /// How much.
+        mode: CacheMode,
+    },
+    /// A manifest at a registry.
+    Registry {
+        /// Where.
+        reference: Reference,
+        /// How much.
+        mode: CacheMode,
+    },
+    /// In the image's own manifest: its layers are the cache.
+    Inline,
+}
+
+/// How much is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// The layers of the result.
+    #[default]
+    Min,
+    /// The layers of all stages.
+    Max,
+}
+
+/// What is attached to an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attest {
+    /// A list of what is in it (CycloneDX and SPDX).
+    pub sbom: bool,
+    /// How it was built (SLSA).
+    pub provenance: Provenance,
+}
+
+impl Default for Attest {
+    fn default() -> Attest {
+        Attest { sbom: true, provenance: Provenance::Min }
+    }
+}
+
+/// How much the statement about a build tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Provenance {
+    /// No statement.
+    Off,
+    /// The Dockerfile's and the base images' digests, and the parameters; not the values of build arguments.
+    #[default]
+    Min,
+    /// Also the values of build arguments, and the Dockerfile itself.
+    Max,
 }
 
 /// Where files come from.
@@ -88,6 +191,8 @@ pub enum BuildContext {
     Dir(PathBuf),
     /// A tar file, plain or compressed; it is unpacked for the time of the build.
     Tar(PathBuf),
+    /// A Git repository: `URL#REF:DIRECTORY`. The secret `GIT_AUTH_TOKEN` opens private ones.
+    Git(String),
     /// No files (`docker build - < Dockerfile`).
     Empty,
 }
@@ -179,6 +284,8 @@ pub struct BuildOutcome {
     pub image: Option<Image>,
     /// Names it was given, in familiar form.
     pub tags: Vec<String>,
+    /// SLSA's provenance predicate of the image, unless it was not wanted.
+    pub provenance: Option<serde_json::Value>,
     /// Steps taken from the cache.
     pub cached_steps: usize,
     /// Steps that ran.

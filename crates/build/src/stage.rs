@@ -141,7 +141,11 @@ impl<'b> StageRun<'b> {
                 stockade_dockerfile::parse_instruction(text, &file, '\\').map_err(BuildError::Dockerfile)?;
             if matches!(instruction.kind, Kind::Onbuild(_) | Kind::From(_) | Kind::Maintainer(_)) {
                 let message = format!("an ONBUILD trigger cannot be `{}`", instruction.name());
-                return Err(BuildError::Usage(message));
+                return Err(BuildError::Dockerfile(Diagnostics {
+                    file,
+                    text: text.as_str().into(),
+                    items: vec![Diagnostic::error("onbuild-trigger", instruction.span, message)],
+                }));
             }
             self.total += usize::from(makes_step(&instruction.kind));
             let origin = Origin { file, text: text.as_str().into(), escape: '\\' };
@@ -228,7 +232,7 @@ impl<'b> StageRun<'b> {
     /// What a `--from` names, resolved to files. Stages are waited for, images fetched.
     pub(crate) fn files_of(&self, text: &str, span: Span, step: StepId) -> Result<Files<'b>, BuildError> {
         let contexts: Vec<String> = self.build.contexts.keys().cloned().collect();
-        match from_ref(&self.build.plan.dockerfile, &contexts, text) {
+        match from_ref(&self.build.plan.dockerfile, &contexts, &self.build.images_by_name, text) {
             FromRef::Context(name) => match self.build.contexts.get(&name) {
                 Some(context) => Ok(Files::Context(context)),
                 None => Err(self.fault("no-context", span, format!("there is no build context `{name}`"))),
@@ -270,17 +274,21 @@ impl<'b> StageRun<'b> {
     ) -> Result<bool, BuildError> {
         let build = self.build;
         build.cancel.check()?;
-        if !build.request.no_cache
-            && let Some(record) = lookup(build.store, &step.key)?
-        {
+        let no_cache = build.request.no_cache || self.runs_always();
+        if !no_cache && let Some(record) = lookup(build.store, &step.key)? {
             self.take(&record, step)?;
             return Ok(true);
         }
-        let lock = if step.exclusive && !build.request.no_cache { Some(build.lock_key(&step.key)?) } else { None };
+        let lock = if step.exclusive && !no_cache { Some(build.lock_key(&step.key)?) } else { None };
         if lock.is_some()
             && let Some(record) = lookup(build.store, &step.key)?
         {
             // Another build made it while this one waited.
+            self.take(&record, step)?;
+            return Ok(true);
+        }
+        if !no_cache && let Some(record) = build.imported(&step.key, id)? {
+            remember(build.store, &step.key, &record)?;
             self.take(&record, step)?;
             return Ok(true);
         }
@@ -301,7 +309,18 @@ impl<'b> StageRun<'b> {
         Ok(false)
     }
 
+    /// Whether `--no-cache-filter` names this stage.
+    fn runs_always(&self) -> bool {
+        let stages = &self.build.request.no_cache_stages;
+        let name = self.build.plan.dockerfile.stages.get(self.index).and_then(|s| s.name.as_deref());
+        !stages.is_empty()
+            && stages
+                .iter()
+                .any(|wanted| name.is_some_and(|n| n.eq_ignore_ascii_case(wanted)) || *wanted == self.index.to_string())
+    }
+
     fn take(&mut self, record: &Record, step: &LayerStep) -> Result<(), BuildError> {
+        self.build.note_used(&step.key, record);
         let dir = self.build.store.layer_dir(&record.layer)?;
         let entry = history::layer(step.created_by.clone(), &record.created);
         self.state.push_layer(record.layer.clone(), dir, entry);

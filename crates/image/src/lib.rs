@@ -26,6 +26,6 @@ pub use error::{ImageError, Result};
 pub use layer::{LayerReader, Limits, UnpackOptions, UnpackReport};
 pub use reference::Reference;
 pub use store::{
-    BlobInfo, CacheEntry, Checked, Damage, Depth, HistoryEntry, Image, ImageUsage, Layer, LayerOptions, LayerSource,
-    Lease, Partial, Pruned, Removed, Repair, Staging, Store, StoreUsage, TreeNode,
+    Attachment, BlobInfo, CacheEntry, Checked, Damage, Depth, HistoryEntry, Image, ImageUsage, Layer, LayerOptions,
+    LayerSource, Lease, Partial, Pruned, Removed, Repair, Staging, Store, StoreUsage, TreeNode,
 };

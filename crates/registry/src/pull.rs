@@ -219,6 +219,22 @@ impl Client {
         Ok(layers)
     }
 
+    /// One layer of what the reference's repository has, unpacked into the store. The layer stays at least while that
+    /// `Store` value lives.
+    ///
+    /// Errors: `NotFound`, `Mismatch`, and those of the store.
+    pub fn layer(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        promised: &Descriptor,
+        diff_id: &Digest,
+        progress: &dyn Progress,
+    ) -> Result<Layer> {
+        let place = Place::of(reference, &self.transport.options);
+        self.fetch_layer(store, std::slice::from_ref(&place), promised, diff_id, progress)
+    }
+
     fn fetch_layer(
         &self,
         store: &Store,

@@ -70,16 +70,42 @@ impl Client {
             PushCompression::AsStored => as_stored(store, image)?,
             PushCompression::Gzip => self.in_gzip(store, image, progress)?,
         };
+        self.ship(&place, reference, &shipment, &siblings(store, reference)?, progress)
+    }
+
+    /// Sends a manifest that no store has, with the files of its blobs: (digest, size, file).
+    ///
+    /// Errors: `Denied`, `Status`, …
+    pub fn push_files(
+        &self,
+        reference: &Reference,
+        media_type: &str,
+        manifest: Vec<u8>,
+        blobs: Vec<(Digest, u64, PathBuf)>,
+        progress: &dyn Progress,
+    ) -> Result<Pushed> {
+        let place = Place::of(reference, &self.transport.options);
+        self.ship(&place, reference, &shipment(media_type.to_owned(), manifest, blobs, None), &[], progress)
+    }
+
+    /// Blobs first. `siblings` are repositories of the same registry, with the blobs that they have.
+    fn ship(
+        &self,
+        place: &Place,
+        reference: &Reference,
+        shipment: &Shipment,
+        siblings: &[(String, HashSet<Digest>)],
+        progress: &dyn Progress,
+    ) -> Result<Pushed> {
         for (digest, size, _) in &shipment.blobs {
             progress.blob(digest, BlobState::Queued(*size));
         }
-        let siblings = siblings(store, reference)?;
         in_parallel(self.transport.options.parallel, &shipment.blobs, progress, |(digest, size, path), progress| {
             let from =
                 siblings.iter().filter(|(_, has)| has.contains(digest)).map(|(repository, _)| repository.clone());
             let from: Vec<String> = from.take(1).collect();
             let blob = Outgoing { digest: *digest, size: *size, source: Source::File(path) };
-            self.upload(&place, &blob, &from, progress)
+            self.upload(place, &blob, &from, progress)
         })?;
         let digest = Digest::of(&shipment.manifest);
         let named = reference.clone().or_latest();
@@ -91,7 +117,7 @@ impl Client {
             (Some(wanted), _) => wanted.to_string(),
             (None, tag) => tag.unwrap_or_default(),
         };
-        self.put_manifest(&place, &tag, &shipment.media_type, &shipment.manifest, progress)?;
+        self.put_manifest(place, &tag, &shipment.media_type, &shipment.manifest, progress)?;
         Ok(Pushed { digest, size: shipment.manifest.len() as u64, tag })
     }
 

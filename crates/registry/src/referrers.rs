@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use stockade_image::config::media;
-use stockade_image::{Descriptor, Digest, Manifest, Reference};
+use stockade_image::{Descriptor, Digest, Image, Manifest, Reference, Store};
 
 use crate::client::Client;
 use crate::document::{Document, Entry, ImageIndex};
 use crate::error::{RegistryError, Result};
 use crate::places::Place;
 use crate::progress::Progress;
+use crate::push::Pushed;
 use crate::upload::Outgoing;
 
 /// Type of a configuration that says nothing (image-spec, "Guidance for an empty descriptor").
@@ -113,6 +114,40 @@ impl Client {
             self.add_tagged_referrer(&place, &subject.digest, entry, progress)?;
         }
         Ok(digest)
+    }
+
+    /// Sends what the store has attached to an image after the image itself; `pushed` is what that became. Gives the
+    /// number of documents.
+    ///
+    /// Errors: those of [`Client::attach`], and of the store.
+    pub fn push_attached(
+        &self,
+        store: &Store,
+        image: &Image,
+        reference: &Reference,
+        pushed: &Pushed,
+        progress: &dyn Progress,
+    ) -> Result<usize> {
+        let entries = store.referrers(&image.manifest_digest)?;
+        let subject = Descriptor {
+            media_type: image.manifest.media_type.clone().unwrap_or_else(|| media::MANIFEST.to_owned()),
+            digest: pushed.digest,
+            size: pushed.size,
+            annotations: BTreeMap::new(),
+            platform: None,
+            artifact_type: None,
+        };
+        for entry in &entries {
+            let manifest = store.referrer_manifest(entry)?;
+            let mut blobs = Vec::new();
+            for layer in &manifest.layers {
+                blobs.push((layer.media_type.clone(), store.read_blob(&layer.digest)?));
+            }
+            let artifact_type = manifest.artifact_type.unwrap_or_default();
+            let artifact = Artifact { artifact_type, blobs, annotations: manifest.annotations };
+            self.attach(reference, &subject, &artifact, progress)?;
+        }
+        Ok(entries.len())
     }
 
     fn tagged_referrers(&self, place: &Place, subject: &Digest, progress: &dyn Progress) -> Result<Option<ImageIndex>> {

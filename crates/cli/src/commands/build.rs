@@ -5,13 +5,15 @@ mod flags;
 mod progress;
 mod report;
 mod source;
+mod specs;
 
 use std::io::IsTerminal;
 use std::path::Path;
 
 use stockade_build::{BuildError, BuildOutcome, BuildRequest, Builder, CancelToken};
-use stockade_config::ProcessEnvironment;
+use stockade_config::{ProcessEnvironment, Settings};
 use stockade_image::Store;
+use stockade_registry::{Client, Options, PushOptions};
 use stockade_sandbox::process::Signals;
 
 use super::lint;
@@ -20,6 +22,8 @@ use crate::container::engine;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::scanner;
+use crate::transfer::{Transfer, Way};
 
 use flags::Flags;
 use progress::Progress;
@@ -29,7 +33,8 @@ use progress::Progress;
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
-    /// Directory of the build context, or `-` for a Dockerfile or a tar archive on standard input
+    /// The build context: a directory, the URL of a Git repository (`URL#REF:DIR`) or of a tar archive, or `-` for a
+    /// Dockerfile or a tar archive on standard input
     #[arg(value_name = "PATH")]
     path: String,
 }
@@ -59,11 +64,23 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     request.cancel = Some(cancel.clone());
     let interrupted = signals.map(|signals| watch(signals, cancel));
     let progress = Progress::new(args.flags.progress_kind(std::io::stderr().is_terminal()));
-    let result = Builder::new(&store, &engine, &settings).build(&request, &progress);
+    let inventory = scanner::layers::Cache::new(context);
+    let builder = Builder::new(&store, &engine, &settings).with_inventory(&inventory);
+    let result = if args.flags.check_reproducible {
+        builder.check_reproducible(&request, &progress).map(|(outcome, found)| (outcome, Some(found)))
+    } else {
+        builder.build(&request, &progress).map(|outcome| (outcome, None))
+    };
     progress.close();
     drop(staging);
     match result {
-        Ok(outcome) => done(&args, &request, &outcome, &store),
+        Ok((outcome, found)) => {
+            let exit = done(&args, &request, &outcome, &store)?;
+            if args.flags.pushes()? {
+                push(&request, &outcome, &store, &settings, args.flags.quiet)?;
+            }
+            found.map_or(Ok(exit), |found| report::reproduction(&found))
+        }
         Err(BuildError::Cancelled) if interrupted.is_some_and(|i| i.load(std::sync::atomic::Ordering::SeqCst) > 0) => {
             output::to_stderr("\nthe build was cancelled; what was finished stays in the cache\n");
             Ok(Exit(130))
@@ -131,22 +148,34 @@ fn check(args: &Args) -> Outcome {
 }
 
 fn done(args: &Args, request: &BuildRequest, outcome: &BuildOutcome, store: &Store) -> Outcome {
-    let Some(image) = &outcome.image else { return Ok(Exit::DONE) };
+    let Some(image) = &outcome.image else {
+        if let Some(path) = &args.flags.metadata_file {
+            write(path, b"{}\n")?;
+        }
+        return Ok(Exit::DONE);
+    };
     if let Some(path) = &args.flags.iidfile {
         write(path, image.id.to_string().as_bytes())?;
     }
     if let Some(path) = &args.flags.metadata_file {
         let names: Vec<String> = request.tags.iter().map(|t| t.clone().or_latest().canonical()).collect();
-        let facts = serde_json::json!({
+        let mut facts = serde_json::json!({
             "containerimage.config.digest": image.id,
+            "containerimage.descriptor": {
+                "mediaType": image.manifest.media_type,
+                "digest": image.manifest_digest,
+                "size": store.blob_size(&image.manifest_digest),
+            },
             "containerimage.digest": image.manifest_digest,
             "image.name": names.join(","),
         });
+        if let (Some(provenance), Some(facts)) = (&outcome.provenance, facts.as_object_mut()) {
+            facts.insert("buildx.build.provenance".to_owned(), provenance.clone());
+        }
         let mut text = serde_json::to_string_pretty(&facts)?;
         text.push('\n');
         write(path, text.as_bytes())?;
     }
-    let _ = store;
     if args.flags.quiet {
         output::to_stdout(&format!("{}\n", image.id))?;
         return Ok(Exit::DONE);
@@ -157,6 +186,29 @@ fn done(args: &Args, request: &BuildRequest, outcome: &BuildOutcome, store: &Sto
     }
     output::to_stdout(&text)?;
     Ok(Exit::DONE)
+}
+
+/// Pushes the image under each of its names.
+fn push(
+    request: &BuildRequest,
+    outcome: &BuildOutcome,
+    store: &Store,
+    settings: &Settings,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let Some(image) = &outcome.image else { return Ok(()) };
+    let client = Client::new(Options::new(settings, &ProcessEnvironment));
+    for name in &request.tags {
+        let progress = Transfer::new(Way::Out, quiet);
+        let pushed = client.push(store, image, name, &PushOptions::default(), &progress)?;
+        client.push_attached(store, image, name, &pushed, &progress)?;
+        drop(progress);
+        if !quiet {
+            let name = name.clone().or_latest();
+            output::to_stdout(&format!("pushed {name}: digest: {} size: {}\n", pushed.digest, pushed.size))?;
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

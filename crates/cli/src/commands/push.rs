@@ -58,6 +58,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     for (name, image) in images {
         let progress = Transfer::new(Way::Out, args.quiet);
         let pushed = client.push(&store, &image, &name, &PushOptions { compression }, &progress)?;
+        client.push_attached(&store, &image, &name, &pushed, &progress)?;
         drop(progress);
         let line = if args.quiet {
             format!("{}\n", name.canonical())

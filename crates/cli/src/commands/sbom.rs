@@ -6,7 +6,7 @@ use stockade_inventory::{Inventory, Options, SbomInfo, write_cyclonedx, write_sp
 
 use crate::Outcome;
 use crate::context::Context;
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::output::{self, Table, warn};
 use crate::scanner::{self, Spec};
 
@@ -19,6 +19,9 @@ pub struct Args {
     /// The format
     #[arg(short, long, value_enum, default_value_t = Format::Cyclonedx)]
     format: Format,
+    /// The document that the build attached to the image, as it is
+    #[arg(long)]
+    attached: bool,
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -34,10 +37,15 @@ enum Format {
     Table,
     /// The inventory as it is
     Json,
+    /// How the image was built (in-toto, SLSA); with --attached
+    Provenance,
 }
 
 /// Lists and writes.
 pub fn run(args: Args, context: &Context) -> Outcome {
+    if args.attached || args.format == Format::Provenance {
+        return attached(&args, context);
+    }
     let listing = scanner::list(context, &Spec::parse(context, &args.target), &Options::default())?;
     let info = SbomInfo {
         name: listing.target.name.clone(),
@@ -49,7 +57,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         Format::Cyclonedx => write_cyclonedx(&listing.inventory, &info, &mut bytes)?,
         Format::Spdx => write_spdx(&listing.inventory, &info, &mut bytes)?,
         Format::Table => bytes = table(&listing.inventory).into_bytes(),
-        Format::Json => {
+        Format::Json | Format::Provenance => {
             serde_json::to_writer_pretty(&mut bytes, &listing.inventory)?;
             bytes.push(b'\n');
         }
@@ -59,6 +67,29 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         None => output::to_stdout(&String::from_utf8_lossy(&bytes))?,
     }
     say_unknown(&listing.inventory);
+    Ok(Exit::DONE)
+}
+
+/// What the build attached.
+fn attached(args: &Args, context: &Context) -> Outcome {
+    let kind = match args.format {
+        Format::Cyclonedx => stockade_build::CYCLONEDX,
+        Format::Spdx => stockade_build::SPDX,
+        Format::Provenance => stockade_build::STATEMENT,
+        Format::Table | Format::Json => {
+            return Err(Failure::usage("--attached has the formats cyclonedx, spdx and provenance"));
+        }
+    };
+    let store = super::images::open(context)?;
+    let image = super::images::find(&store, &args.target)?;
+    let Some(bytes) = store.attached(&image, kind)? else {
+        return Err(Failure::new(format!("`{}` has no {kind} attached", args.target))
+            .hint("images built by `stockade build` have; without --attached the list is made anew"));
+    };
+    match &args.output {
+        Some(path) => scanner::write_output(path, &bytes)?,
+        None => output::to_stdout(&String::from_utf8_lossy(&bytes))?,
+    }
     Ok(Exit::DONE)
 }
 

@@ -7,7 +7,7 @@ mod daemon;
 pub mod database;
 mod fetch;
 pub mod inputs;
-mod layers;
+pub mod layers;
 mod list;
 mod remote;
 pub mod serve;

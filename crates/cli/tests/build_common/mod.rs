@@ -17,6 +17,12 @@ pub struct Ran {
     pub err: String,
 }
 
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        Ran::of(output)
+    }
+}
+
 impl Ran {
     fn of(output: Output) -> Ran {
         let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
@@ -115,7 +121,14 @@ impl World {
         fs::write(rootfs.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:34::/home/web:/bin/sh\n").unwrap();
         fs::write(rootfs.join("etc/group"), "root:x:0:\nwww:x:34:\nstaff:x:50:\n").unwrap();
         let tar = self.path("rootfs.tar");
-        let status = Command::new("tar").arg("-C").arg(&rootfs).arg("-cf").arg(&tar).arg(".").status().unwrap();
+        let status = Command::new("tar")
+            .args(["--sort=name", "--mtime=@1000000000", "--owner=0", "--group=0", "-C"])
+            .arg(&rootfs)
+            .arg("-cf")
+            .arg(&tar)
+            .arg(".")
+            .status()
+            .unwrap();
         assert!(status.success());
         self.run(&["import", tar.to_str().unwrap(), "busybox:1"]).ok();
     }

@@ -155,6 +155,7 @@ impl Store {
                     Candidates::Only(some) => some.contains(digest),
                 }
         };
+        self.sweep_referrers(gc, &live);
         for diff_id in digests_in(&self.root().join("layers"))?.iter().filter(|d| doomed(d)) {
             *bytes += self.meta(diff_id).ok().flatten().map_or(0, |meta| meta.bytes);
             self.remove_layer_dir(diff_id)?;
@@ -202,6 +203,7 @@ impl Store {
     pub(super) fn content_of(&self, entry: &Descriptor) -> HashSet<Digest> {
         let mut found = HashSet::new();
         self.add_content(entry, 0, &mut found);
+        self.add_referrers(&mut found);
         found
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/image/oci-layout, index.json, blobs/sha256/<digest>   an OCI image layout: the truth about images
 //! <root>/layers/<diff id>/fs, meta.json                        unpacked layers, lower directories of overlay mounts
+//! <root>/referrers/<digest of a manifest>                      what is attached to it: bills of materials and the like
 //! <root>/leases/<holder>                                       images that containers use
 //! <root>/cache/<digest of key>                                 the builder's cache
 //! <root>/partial/<digest>                                      blobs on their way, see `pulled.rs`
@@ -37,6 +38,7 @@ mod layers;
 mod leases;
 mod locks;
 mod pulled;
+mod referrers;
 mod reserve;
 mod session;
 mod usage;
@@ -52,6 +54,7 @@ pub(crate) use layers::descriptor;
 pub use layers::{Layer, LayerOptions, LayerSource};
 pub use leases::Lease;
 pub use pulled::Partial;
+pub use referrers::Attachment;
 pub use session::Staging;
 pub use usage::{ImageUsage, StoreUsage, TreeNode};
 

@@ -27,7 +27,7 @@ pub fn make(context: &Context, name: &str, mirror: Option<&str>, renew: bool, qu
     let mut request = BuildRequest::new(".".into());
     request.context = BuildContext::Empty;
     request.dockerfile = DockerfileSource::Bytes(format!("FROM {name}\n").into_bytes());
-    request.output = Output::CacheOnly;
+    request.outputs = vec![Output::CacheOnly];
     request.mirror = mirror.map(str::to_owned);
     request.pull = if renew { Pull::Always } else { Pull::Missing };
     let live = !quiet && std::io::stderr().is_terminal();

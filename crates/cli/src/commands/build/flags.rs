@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use stockade_build::{BuildRequest, Output, Pull, Secret, SecretSource};
+use stockade_build::{BuildRequest, Pull};
 use stockade_engine::{Level, NetMode};
 use stockade_image::Reference;
 
 use super::progress::Kind;
+use super::specs;
 use crate::failure::Failure;
 
 /// Flags of `stockade build`.
@@ -22,7 +23,8 @@ pub struct Flags {
     /// Set an `ARG`: `NAME=VALUE`, or `NAME` for the value of the environment
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// Another directory that `COPY --from=NAME` takes files from: `NAME=DIR`
+    /// Files or an image under a name, for `FROM` and `COPY --from`: `NAME=DIR`, `NAME=docker-image://IMAGE`, `NAME=URL`
+    /// of a Git repository
     #[arg(long, value_name = "NAME=DIR")]
     pub build_context: Vec<String>,
     /// Build this stage instead of the last
@@ -46,15 +48,47 @@ pub struct Flags {
     /// Give a secret to steps that mount it: `id=ID[,src=FILE|,env=NAME]`
     #[arg(long, value_name = "SPEC")]
     pub secret: Vec<String>,
+    /// Give an ssh agent to steps that mount it: `default`, or `ID=SOCKET`
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub ssh: Vec<String>,
+    /// Take results of steps from there, too: an image, `type=registry,ref=NAME` or `type=local,src=DIR`
+    #[arg(long, value_name = "SPEC")]
+    pub cache_from: Vec<String>,
+    /// Write results of steps there, too: `type=inline`, `type=registry,ref=NAME` or `type=local,dest=DIR`; with
+    /// `mode=max` those of all stages
+    #[arg(long, value_name = "SPEC")]
+    pub cache_to: Vec<String>,
+    /// Run all steps of this stage, whatever the cache has
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
+    /// Annotate the image's manifest: `KEY=VALUE`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub annotation: Vec<String>,
+    /// Attach a bill of materials to the image: true (the default) or false
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sbom: Option<String>,
+    /// Attach a statement of how the image was built: true (the default), false, mode=min or mode=max
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub provenance: Option<String>,
+    /// The same as `type=sbom` or `type=provenance`, with `disabled=true` or `mode=max`
+    #[arg(long, value_name = "SPEC")]
+    pub attest: Vec<String>,
+    /// Push the image under its names when it is built
+    #[arg(long)]
+    pub push: bool,
+    /// Build twice without cache, and show the first file that differs
+    #[arg(long, conflicts_with = "check")]
+    pub check_reproducible: bool,
     /// Add a line to /etc/hosts of steps: `NAME:ADDRESS`
     #[arg(long, value_name = "NAME:ADDRESS")]
     pub add_host: Vec<String>,
     /// Platform to build for; only this machine's
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
-    /// What becomes of the result: image, `type=tar|local|oci|docker,dest=PATH`, or a directory
+    /// What becomes of the result: `type=image`, `type=tar|local|oci|docker,dest=PATH` (`-` for standard output), or a
+    /// directory; may be repeated
     #[arg(short, long, value_name = "SPEC")]
-    pub output: Option<String>,
+    pub output: Vec<String>,
     /// Package archive to make base images from, instead of the configured one
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
@@ -99,31 +133,13 @@ struct Accepted {
 #[derive(Debug, clap::Args)]
 struct Refused {
     #[arg(long, hide = true)]
-    push: bool,
-    #[arg(long, hide = true)]
     squash: bool,
     #[arg(long, hide = true)]
-    ssh: Vec<String>,
-    #[arg(long, hide = true)]
-    cache_from: Vec<String>,
-    #[arg(long, hide = true)]
-    cache_to: Vec<String>,
-    #[arg(long, hide = true)]
     allow: Vec<String>,
-    #[arg(long, hide = true)]
-    annotation: Vec<String>,
-    #[arg(long, hide = true)]
-    attest: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    provenance: Option<Option<String>>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    sbom: Option<Option<String>>,
     #[arg(long, hide = true)]
     builder: Option<String>,
     #[arg(long, hide = true)]
     cgroup_parent: Option<String>,
-    #[arg(long, hide = true)]
-    no_cache_filter: Vec<String>,
     #[arg(long, hide = true)]
     shm_size: Option<String>,
     #[arg(long, hide = true)]
@@ -152,33 +168,11 @@ impl Flags {
     /// Fails at the first flag that this version does not know how to obey.
     pub fn refuse_unsupported(&self) -> Result<(), Failure> {
         let r = &self.refused;
-        let off = |v: &Option<Option<String>>| match v {
-            None => true,
-            Some(Some(text)) => matches!(text.as_str(), "false" | "0" | "mode=off"),
-            Some(None) => false,
-        };
         let table = [
-            (
-                r.push,
-                "--push",
-                "there is no registry client yet; `stockade save` writes an archive that others can load",
-            ),
             (r.squash, "--squash", "end the Dockerfile with a stage `FROM scratch` and `COPY --from=… / /`"),
-            (!r.ssh.is_empty(), "--ssh", "give the key as a secret: `--secret id=key,src=FILE`"),
-            (!r.cache_from.is_empty(), "--cache-from", "the local cache is used always"),
-            (!r.cache_to.is_empty(), "--cache-to", "the local cache is written always"),
             (!r.allow.is_empty(), "--allow", "steps run confined; `--network host` can be asked for directly"),
-            (!r.annotation.is_empty(), "--annotation", "use `--label`"),
-            (!r.attest.is_empty(), "--attest", "attestations are not written yet"),
-            (!off(&r.provenance), "--provenance", "attestations are not written yet"),
-            (!off(&r.sbom), "--sbom", "`stockade scan` lists the packages of an image"),
             (r.builder.is_some(), "--builder", "there is one builder, this program"),
             (r.cgroup_parent.is_some(), "--cgroup-parent", "steps have cgroups of their own"),
-            (
-                !r.no_cache_filter.is_empty(),
-                "--no-cache-filter",
-                "use `--no-cache`, with `--target` for a single stage",
-            ),
             (r.shm_size.is_some(), "--shm-size", "steps have 64 MiB of /dev/shm"),
             (!r.ulimit.is_empty(), "--ulimit", "set limits in the step itself with `ulimit`"),
             (r.memory.is_some() || r.memory_swap.is_some(), "--memory", "steps may use 80 % of the machine's memory"),
@@ -239,14 +233,10 @@ impl Flags {
             request.tags.push(reference);
         }
         request.build_args = self.build_args()?;
-        request.labels = pairs("--label", &self.label)?;
+        request.labels = specs::pairs("--label", &self.label)?;
         for text in &self.build_context {
-            let (name, dir) = pair("--build-context", text)?;
-            if dir.contains("://") {
-                return Err(Failure::usage(format!("`--build-context {text}`: only directories are supported"))
-                    .hint("an image can be named in `COPY --from` directly"));
-            }
-            request.build_contexts.insert(name, PathBuf::from(dir));
+            let (name, context) = specs::build_context(text)?;
+            request.build_contexts.insert(name, context);
         }
         request.target.clone_from(&self.target);
         request.no_cache = self.no_cache;
@@ -259,7 +249,7 @@ impl Flags {
             Some(other) => return Err(Failure::usage(format!("`--pull={other}`: expected always, missing or never"))),
         };
         for text in &self.secret {
-            let (id, secret) = secret(text)?;
+            let (id, secret) = specs::secret(text)?;
             request.secrets.insert(id, secret);
         }
         for text in &self.add_host {
@@ -271,7 +261,11 @@ impl Flags {
             request.extra_hosts.push((name.to_owned(), address.trim_matches(['[', ']']).to_owned()));
         }
         request.platform.clone_from(&self.platform);
-        request.output = output(self.output.as_deref())?;
+        for text in &self.ssh {
+            let (id, socket) = specs::ssh(text)?;
+            request.ssh.insert(id, socket);
+        }
+        self.results(&mut request)?;
         request.proxies = proxies();
         request.source_date_epoch = match std::env::var("SOURCE_DATE_EPOCH") {
             Ok(text) if !text.is_empty() => Some(
@@ -281,6 +275,42 @@ impl Flags {
             _ => None,
         };
         Ok(request)
+    }
+
+    /// What becomes of the result, and of the steps' results.
+    fn results(&self, request: &mut BuildRequest) -> Result<(), Failure> {
+        for text in &self.output {
+            request.outputs.push(specs::output(text)?.0);
+        }
+        specs::one_standard_output(&request.outputs)?;
+        if self.push && !request.wants_image() {
+            return Err(Failure::usage("`--push` needs an image; leave `--output` out, or add `-o type=image`"));
+        }
+        if self.pushes()? && request.tags.is_empty() {
+            return Err(Failure::usage("an image is pushed under its names; give one with `-t NAME`"));
+        }
+        for (key, value) in specs::pairs("--annotation", &self.annotation)? {
+            let key = key.strip_prefix("manifest:").unwrap_or(&key).to_owned();
+            if let Some(kind) = ["index:", "manifest-descriptor:", "index-descriptor:"].iter().find(|k| key.starts_with(**k)) {
+                return Err(Failure::usage(format!("`--annotation {kind}…` is not supported"))
+                    .hint("annotations go to the manifest: leave the prefix out"));
+            }
+            request.annotations.insert(key, value);
+        }
+        request.no_cache_stages.clone_from(&self.no_cache_filter);
+        request.cache_from = self.cache_from.iter().map(|t| specs::cache_from(t)).collect::<Result<_, _>>()?;
+        request.cache_to = self.cache_to.iter().map(|t| specs::cache_to(t)).collect::<Result<_, _>>()?;
+        request.attest = specs::attest(self.sbom.as_deref(), self.provenance.as_deref(), &self.attest)?;
+        Ok(())
+    }
+
+    /// Whether the image is to be pushed.
+    pub fn pushes(&self) -> Result<bool, Failure> {
+        let mut push = self.push;
+        for text in &self.output {
+            push |= specs::output(text)?.1;
+        }
+        Ok(push)
     }
 
     /// `--build-arg`; one without a value takes the environment's, and is left out when that has none.
@@ -301,100 +331,6 @@ impl Flags {
     }
 }
 
-fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Failure::usage(format!("`{flag} {text}`: expected KEY=VALUE"))),
-    }
-}
-
-fn pairs(flag: &str, list: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    list.iter()
-        .map(|text| match text.split_once('=') {
-            // Docker takes a label without a value as an empty one.
-            None if !text.is_empty() => Ok((text.clone(), String::new())),
-            _ => pair(flag, text),
-        })
-        .collect()
-}
-
-fn secret(text: &str) -> Result<(String, Secret), Failure> {
-    let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
-    for field in text.split(',') {
-        let (key, value) = pair("--secret", field)?;
-        match key.as_str() {
-            "id" => id = Some(value),
-            "src" | "source" => file = Some(value),
-            "env" => variable = Some(value),
-            "type" if matches!(value.as_str(), "file" | "env") => kind = Some(value),
-            _ => {
-                return Err(Failure::usage(format!("`--secret {text}`: `{field}` is not understood"))
-                    .hint("write `id=ID,src=FILE` or `id=ID,env=NAME`"));
-            }
-        }
-    }
-    let Some(id) = id.or_else(|| variable.clone()) else {
-        return Err(Failure::usage(format!("`--secret {text}`: the id is missing")).hint("write `id=ID,src=FILE`"));
-    };
-    if kind.as_deref() == Some("env") && variable.is_none() {
-        variable = file.take().or_else(|| Some(id.clone()));
-    }
-    let from_environment = |name: &str| std::env::var(name).map(|v| SecretSource::Value(v.into_bytes()));
-    let source = match (file, variable) {
-        (Some(file), None) => SecretSource::File(PathBuf::from(file)),
-        (None, Some(name)) => from_environment(&name)
-            .map_err(|_| Failure::usage(format!("`--secret {text}`: the variable `{name}` is not set")))?,
-        (None, None) => from_environment(&id).unwrap_or_else(|_| SecretSource::File(PathBuf::from(&id))),
-        (Some(_), Some(_)) => return Err(Failure::usage(format!("`--secret {text}`: give `src` or `env`, not both"))),
-    };
-    if let SecretSource::File(path) = &source
-        && !path.is_file()
-    {
-        return Err(Failure::usage(format!("`--secret {text}`: there is no file `{}`", path.display())));
-    }
-    Ok((id, Secret { source }))
-}
-
-fn output(text: Option<&str>) -> Result<Output, Failure> {
-    let Some(text) = text else { return Ok(Output::Image) };
-    if text == "-" {
-        return Ok(Output::Tar(PathBuf::from("/dev/stdout")));
-    }
-    if !text.contains('=') {
-        return Ok(Output::Local(PathBuf::from(text)));
-    }
-    let (mut kind, mut dest) = (None, None);
-    for field in text.split(',') {
-        let (key, value) = pair("--output", field)?;
-        match key.as_str() {
-            "type" => kind = Some(value),
-            "dest" | "destination" => dest = Some(value),
-            "push" if value == "false" => {}
-            _ => return Err(Failure::usage(format!("`--output {text}`: `{field}` is not supported"))),
-        }
-    }
-    let dest = dest.map(|d| if d == "-" { PathBuf::from("/dev/stdout") } else { PathBuf::from(d) });
-    let needed = |dest: Option<PathBuf>| {
-        dest.ok_or_else(|| {
-            Failure::usage(format!("`--output {text}`: the destination is missing")).hint("add `,dest=PATH`")
-        })
-    };
-    Ok(match kind.as_deref() {
-        Some("image") => Output::Image,
-        Some("docker") if dest.is_none() => Output::Image,
-        Some("docker") => Output::Docker(needed(dest)?),
-        Some("oci") => Output::Oci(needed(dest)?),
-        Some("tar") => Output::Tar(needed(dest)?),
-        Some("local") => Output::Local(needed(dest)?),
-        Some("cacheonly") => Output::CacheOnly,
-        Some(other) => {
-            return Err(Failure::usage(format!("`--output type={other}` is not supported"))
-                .hint("image, docker, oci, tar, local and cacheonly are"));
-        }
-        None => return Err(Failure::usage(format!("`--output {text}`: the type is missing"))),
-    })
-}
-
 /// The caller's proxies. One on this machine's loopback cannot be reached from a step, so it is left out.
 fn proxies() -> BTreeMap<String, String> {
     let names = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
@@ -405,33 +341,4 @@ fn proxies() -> BTreeMap<String, String> {
         (name.eq_ignore_ascii_case("no_proxy") || !local).then_some((name, value))
     })
     .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outputs_are_understood() {
-        assert_eq!(output(Some("out")).unwrap(), Output::Local("out".into()));
-        assert_eq!(output(Some("-")).unwrap(), Output::Tar("/dev/stdout".into()));
-        assert_eq!(output(Some("type=oci,dest=x.tar")).unwrap(), Output::Oci("x.tar".into()));
-        assert_eq!(output(Some("type=docker")).unwrap(), Output::Image);
-        for bad in ["type=oci", "type=registry", "dest=x", "type=tar,dest=x,compression=zstd"] {
-            assert!(output(Some(bad)).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn secrets_name_one_source() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("s");
-        std::fs::write(&file, "x").unwrap();
-        let (id, secret) = super::secret(&format!("id=a,src={}", file.display())).unwrap();
-        // No `assert_eq!`: a secret's source cannot be printed, on purpose.
-        assert!(id == "a" && secret.source == SecretSource::File(file));
-        for bad in ["src=x", "id=a,src=/no/such", "id=a,env=NO_SUCH_VARIABLE_HERE", "id=a,color=red", "a"] {
-            assert!(super::secret(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -90,7 +90,7 @@ impl BuildEvents for Progress {
         let mut steps = self.steps();
         steps.insert(id, step);
         if self.kind == Kind::Plain {
-            to_stderr(&format!("#{id} {}\n", printable(name)));
+            to_stderr(&format!("#{id} {}\n", cut(&printable(name), MAX_LINE)));
         }
     }
 

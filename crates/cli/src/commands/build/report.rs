@@ -1,6 +1,6 @@
 //! A failed build in words.
 
-use stockade_build::BuildError;
+use stockade_build::{BuildError, Reproduction};
 
 use crate::Outcome;
 use crate::failure::{Exit, Failure};
@@ -39,6 +39,24 @@ pub fn failure(error: BuildError, output_shown: bool) -> Outcome {
             Err(if usage { failure.with_exit(Exit::USAGE) } else { failure })
         }
     }
+}
+
+/// Says whether two builds gave the same. A difference is exit code 1.
+pub fn reproduction(found: &Reproduction) -> Outcome {
+    let Some(difference) = &found.difference else {
+        output::to_stdout(&format!("reproducible: two builds gave the manifest {}\n", found.first))?;
+        return Ok(Exit::DONE);
+    };
+    let shown = |text: &str| if text.is_empty() { "nothing".to_owned() } else { output::printable(text) };
+    let path = if difference.path.is_empty() { String::new() } else { format!(" `{}`", output::printable(&difference.path)) };
+    output::to_stderr(&format!(
+        "not reproducible: {}\n  first difference:{path} ({})\n    first build:  {}\n    second build: {}\n",
+        output::printable(&difference.step),
+        difference.what,
+        shown(&difference.first),
+        shown(&difference.second)
+    ));
+    Ok(Exit::FAILED)
 }
 
 fn numbered(ways: &[String]) -> String {

@@ -21,12 +21,18 @@ pub fn read(
     if path == "-" && file == Some("-") {
         return Err(Failure::usage("context and Dockerfile cannot both come from standard input"));
     }
-    refuse_remote(path)?;
     request.dockerfile = match file {
         None => DockerfileSource::Default,
         Some("-") => DockerfileSource::Bytes(read_stdin()?),
         Some(file) => DockerfileSource::Path(PathBuf::from(file)),
     };
+    if is_git(path) && !Path::new(path).exists() {
+        request.context = BuildContext::Git(path.to_owned());
+        return Ok(None);
+    }
+    if let Some(archive) = is_remote(path).then(|| download(path, store)).transpose()? {
+        return from_file(archive, file, request);
+    }
     if path != "-" {
         request.context = BuildContext::Dir(PathBuf::from(path));
         return Ok(None);
@@ -54,9 +60,45 @@ pub fn read(
     Ok(Some(staging))
 }
 
+/// A context from the web: a tar archive, or a Dockerfile and nothing else.
+fn from_file(archive: Staging, file: Option<&str>, request: &mut BuildRequest) -> Result<Option<Staging>, Failure> {
+    let path = archive.path().join("context.tar");
+    let mut start = Vec::new();
+    std::fs::File::open(&path)?.take(512).read_to_end(&mut start)?;
+    if is_archive(&start) {
+        request.context = BuildContext::Tar(path);
+        return Ok(Some(archive));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(&path)?.take(MAX_DOCKERFILE).read_to_end(&mut bytes)?;
+    request.context = BuildContext::Empty;
+    if file.is_none() {
+        request.dockerfile = DockerfileSource::Bytes(bytes);
+    }
+    Ok(None)
+}
+
+fn download(url: &str, store: &Store) -> Result<Staging, Failure> {
+    let staging = store.staging_dir()?;
+    stockade_build::download(url, &staging.path().join("context.tar"))?;
+    Ok(staging)
+}
+
+/// Whether the words name a Git repository, by docker's rules.
+pub fn is_git(text: &str) -> bool {
+    stockade_build::is_git(text)
+}
+
+fn is_remote(path: &str) -> bool {
+    path.starts_with("http://") || path.starts_with("https://")
+}
+
 /// For `--check`: the Dockerfile's bytes and name.
 pub fn dockerfile_only(path: &str, file: Option<&str>) -> Result<(Vec<u8>, String), Failure> {
-    refuse_remote(path)?;
+    if is_git(path) || is_remote(path) {
+        return Err(Failure::usage(format!("`{path}`: --check reads local files"))
+            .hint("download the Dockerfile first, or give it on standard input: `--check -`"));
+    }
     if path == "-" || file == Some("-") {
         return Ok((read_stdin()?, "Dockerfile".to_owned()));
     }
@@ -76,15 +118,6 @@ fn read_stdin() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_DOCKERFILE).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn refuse_remote(path: &str) -> Result<(), Failure> {
-    let remote = ["http://", "https://", "git://", "ssh://", "git@", "github.com/"].iter().any(|p| path.starts_with(p));
-    if remote && !Path::new(path).exists() {
-        return Err(Failure::usage(format!("`{path}`: a context from the network is not supported"))
-            .hint("clone or download it first, and give the directory"));
-    }
-    Ok(())
 }
 
 /// A tar archive, plain or compressed, by its first bytes.

@@ -17,6 +17,14 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 impl Store {
     pub(super) fn check_rest(&self, damages: &mut Vec<Damage>) -> Result<()> {
         self.check_leases(damages)?;
+        for (subject, path, why) in self.damaged_referrers() {
+            damages.push(Damage {
+                what: format!("what is attached to {}", subject.short()),
+                why,
+                advice: "remove the list; build, pull or attach again".into(),
+                repair: Repair::RemovePath { path },
+            });
+        }
         for path in self.cache_files()? {
             if !cache::is_whole(&path) && path.exists() {
                 damages.push(Damage {
@@ -27,7 +35,7 @@ impl Store {
                 });
             }
         }
-        for dir in ["image", "image/blobs/sha256", "layers", "leases", "cache", "locks"] {
+        for dir in ["image", "image/blobs/sha256", "layers", "leases", "cache", "locks", "referrers"] {
             self.leftovers(&self.root().join(dir), damages);
         }
         Ok(())
