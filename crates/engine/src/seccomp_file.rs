@@ -17,8 +17,37 @@ struct Profile {
     default_action: String,
     #[serde(default)]
     default_errno_ret: Option<u16>,
+    /// Architectures that the filter is for, as the OCI has it.
+    #[serde(default)]
+    architectures: Option<Vec<String>>,
+    /// The same as docker has it: with each machine's own, the others that it runs.
+    #[serde(default)]
+    arch_map: Option<Vec<ArchMap>>,
     #[serde(default)]
     syscalls: Vec<Syscall>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ArchMap {
+    architecture: String,
+    #[serde(default)]
+    sub_architectures: Option<Vec<String>>,
+}
+
+impl Profile {
+    /// Whether 32-bit programs are judged by it, too.
+    fn is_for_compat(&self) -> bool {
+        const OWN: &str = "SCMP_ARCH_X86_64";
+        const COMPAT: &str = "SCMP_ARCH_X86";
+        cfg!(target_arch = "x86_64")
+            && (self.architectures.iter().flatten().any(|a| a == COMPAT)
+                || self
+                    .arch_map
+                    .iter()
+                    .flatten()
+                    .any(|m| m.architecture == OWN && m.sub_architectures.iter().flatten().any(|a| a == COMPAT)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,6 +95,7 @@ pub(crate) fn read(name: &str, text: &str, capabilities: Capabilities) -> Result
     let bad = |why: String| format!("the seccomp profile `{name}` cannot be used: {why}");
     let profile: Profile = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
     let default_action = action(&profile.default_action, profile.default_errno_ret).map_err(&bad)?;
+    let extra = SeccompExtra { compat: profile.is_for_compat(), ..SeccompExtra::default() };
     let mut rules = Vec::new();
     for call in profile.syscalls {
         let wanted = call.includes.as_ref().is_none_or(|c| holds(c, capabilities, true));
@@ -89,7 +119,7 @@ pub(crate) fn read(name: &str, text: &str, capabilities: Capabilities) -> Result
         calls.extend(call.name);
         rules.push(SeccompRule { calls, action: action(&call.action, call.errno_ret).map_err(&bad)?, arguments });
     }
-    Ok(SeccompPolicy { name: name.to_owned(), default_action, rules, extra: SeccompExtra::default() })
+    Ok(SeccompPolicy { name: name.to_owned(), default_action, rules, extra })
 }
 
 fn action(name: &str, errno: Option<u16>) -> Result<SeccompAction, String> {
@@ -179,6 +209,12 @@ mod tests {
         };
         assert_eq!(calls(caps::STANDARD), "read,write,clone,old");
         assert_eq!(calls(caps::ALL), "read,write,mount,old");
+        assert!(!read("p", TEXT, caps::ALL).unwrap().extra.compat);
+        let text = TEXT.replace(
+            "\"archMap\": []",
+            r#""archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]}]"#,
+        );
+        assert_eq!(read("p", &text, caps::ALL).unwrap().extra.compat, cfg!(target_arch = "x86_64"));
     }
 
     #[test]

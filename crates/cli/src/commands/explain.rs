@@ -1,5 +1,7 @@
-//! `stockade explain`: why a vulnerability was found in a target, or why not: the records, the comparison, the file, the
-//! layer, and what would fix it.
+//! `stockade explain`: what a container may do and why; or why a vulnerability was found in a target, or why not: the
+//! records, the comparison, the file, the layer, and what would fix it.
+
+mod container;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,8 +18,8 @@ use crate::{Outcome, output};
 /// Arguments of `stockade explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Id of a vulnerability or advisory: `CVE-2024-3094`, `GHSA-…`, `DSA-…`
-    #[arg(value_name = "ID")]
+    /// A container, an image, or the id of a vulnerability or advisory: `CVE-2024-3094`, `GHSA-…`, `DSA-…`
+    #[arg(value_name = "CONTAINER|IMAGE|ID")]
     id: String,
     /// The target, as `stockade scan` takes it; without one the records of the database are shown
     #[arg(value_name = "TARGET")]
@@ -25,6 +27,12 @@ pub struct Args {
     /// Use this advisory database
     #[arg(long, value_name = "PATH")]
     db: Option<PathBuf>,
+    /// Explain the image at this level: compat, standard or strict
+    #[arg(long, value_name = "LEVEL", conflicts_with = "target")]
+    confine: Option<stockade_engine::Level>,
+    /// `text` or `json` (containers and images)
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    format: String,
 }
 
 /// Affected packages of a record that are listed; the rest is counted.
@@ -32,6 +40,16 @@ const MAX_AFFECTED: usize = 12;
 
 /// Looks it up and tells.
 pub fn run(args: Args, context: &Context) -> Outcome {
+    let json = args.format == "json";
+    if args.target.is_none() && args.db.is_none()
+        && let Some(found) = container::find(&args.id, args.confine, context)?
+    {
+        return container::print(&found, json);
+    }
+    if json {
+        let why = format!("--format json is for containers and images, and there is none of the name `{}`", args.id);
+        return Err(Failure::usage(why).hint("`stockade ps -a` and `stockade images` list them"));
+    }
     let database = scanner::open_database(context, args.db.as_deref())?;
     let records = records(&database, &args.id)?;
     let mut text = String::new();

@@ -126,7 +126,7 @@ commands! {
     Audit = audit,
     /// Show and renew the advisory database
     Db = db,
-    /// Say why a vulnerability was found in a target, or not
+    /// Say what a container may do and why, or why a vulnerability was found in a target
     Explain = explain,
     /// List what is inside an image, a directory or an archive as a bill of materials
     Sbom = sbom,
