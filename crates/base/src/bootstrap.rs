@@ -10,13 +10,14 @@ use crate::error::BaseError;
 use crate::fetch::{Client, redact};
 use crate::install::install;
 use crate::keyring::Keyring;
+use crate::minimal;
 use crate::mirror::{Mirror, MirrorChoice, resolve_mirror};
-use crate::name::BaseName;
+use crate::name::{BaseName, Flavour};
 use crate::progress::{Phase, Progress};
 use crate::release::format_date;
 use crate::root::Root;
 use crate::runner::ConfigureRunner;
-use crate::select::select;
+use crate::select::{select, select_minimal};
 use crate::suites::{self, Suite};
 use crate::tidy;
 
@@ -73,6 +74,10 @@ pub struct BaseResult {
     pub env: Vec<String>,
     /// Default command for the image's configuration.
     pub cmd: Vec<String>,
+    /// User for the image's configuration; empty for root.
+    pub user: String,
+    /// Working directory for the image's configuration; empty for `/`.
+    pub working_dir: String,
     /// How many packages are installed.
     pub packages: usize,
     /// Time of the newest signed index, in seconds since 1970; nothing in the root is newer. For the image's `created`
@@ -101,7 +106,10 @@ pub fn bootstrap(
     progress.phase(Phase::Index, None);
     progress.note(&format!("making {name} from {} ({})", redact(&mirror.archive), mirror.origin));
     let archive = archive::read(name, facts, &request.arch, &mirror, &client, &keyring, request.now)?;
-    let selection = select(&archive.offer, name.distro)?;
+    let selection = match name.flavour {
+        Some(flavour) => select_minimal(&archive.offer, flavour)?,
+        None => select(&archive.offer, name.distro)?,
+    };
     let warnings = warnings(request, facts, &archive);
 
     if !rustix::process::geteuid().is_root() {
@@ -110,6 +118,25 @@ pub fn bootstrap(
     let root = Root::open(&request.staging).map_err(BaseError::io("open", &request.staging))?;
     tidy::prepare(&root, facts, &request.arch)?;
     let unpacked = install(&selection.packages, &client, &root, name.slim, progress)?;
+    let release_date = archive.date();
+    let (labels, packages) = (labels(request, facts, &mirror, &archive), selection.packages.len());
+    if let Some(flavour) = name.flavour {
+        progress.phase(Phase::Tidy, None);
+        minimal::finish(&root, flavour, &unpacked)?;
+        tidy::finish(&root, release_date)?;
+        let bundle = "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt".to_owned();
+        let cmd = if flavour == Flavour::Debug { vec!["/bin/sh".to_owned()] } else { Vec::new() };
+        return Ok(BaseResult {
+            labels,
+            env: vec![crate::configure::PATH.to_owned(), bundle],
+            cmd,
+            user: minimal::NONROOT.to_string(),
+            working_dir: minimal::HOME.to_owned(),
+            packages,
+            release_date,
+            warnings,
+        });
+    }
     dpkg::write_database(&root, &unpacked)?;
     tidy::before_configure(&root, name.slim)?;
     let expired = archive.indexes.iter().any(|i| i.expired);
@@ -119,21 +146,22 @@ pub fn bootstrap(
     progress.phase(Phase::Configure, None);
     let members: Vec<Member<'_>> =
         selection.packages.iter().zip(&unpacked).map(|(candidate, unpacked)| Member { candidate, unpacked }).collect();
-    let release_date = archive.date();
     configure(&root, &members, release_date, runner)?;
     progress.phase(Phase::Tidy, None);
     tidy::finish(&root, release_date)?;
     Ok(BaseResult {
-        labels: labels(request, facts, &mirror, &archive),
+        labels,
         env: vec![crate::configure::PATH.to_owned()],
         cmd: vec!["/bin/bash".to_owned()],
-        packages: members.len(),
+        user: String::new(),
+        working_dir: String::new(),
+        packages,
         release_date,
         warnings,
     })
 }
 
-fn facts(request: &BaseRequest) -> Result<&'static Suite, BaseError> {
+pub(crate) fn facts(request: &BaseRequest) -> Result<&'static Suite, BaseError> {
     let name = &request.name;
     if suites::debian_architecture(&request.arch) != Some(request.arch.as_str()) {
         return Err(BaseError::UnknownArchitecture {
@@ -168,19 +196,25 @@ fn warnings(request: &BaseRequest, facts: &Suite, archive: &Archive) -> Vec<Stri
     out
 }
 
-fn labels(request: &BaseRequest, facts: &Suite, mirror: &Mirror, archive: &Archive) -> BTreeMap<String, String> {
+pub(crate) fn labels(
+    request: &BaseRequest,
+    facts: &Suite,
+    mirror: &Mirror,
+    archive: &Archive,
+) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     let mut put = |key: &str, value: String| {
         if !value.is_empty() {
             out.insert(format!("org.stockade.base.{key}"), value);
         }
     };
+    put("name", request.name.canonical());
     put("distribution", facts.distro.id().to_owned());
     put("codename", facts.codename.to_owned());
     put("suite", archive.indexes.iter().map(|i| i.suite.as_str()).collect::<Vec<_>>().join(" "));
     put("version", archive.indexes.first().and_then(|i| i.release.version.clone()).unwrap_or_default());
     put("architecture", request.arch.clone());
-    put("variant", if request.name.slim { "slim".to_owned() } else { String::new() });
+    put("variant", if request.name.slim && request.name.flavour.is_none() { "slim".to_owned() } else { String::new() });
     put("mirror", redact(&mirror.archive));
     put("mirror-origin", mirror.origin.to_string());
     put("release-date", format_date(archive.date()));

@@ -38,6 +38,31 @@ impl fmt::Display for Distro {
     }
 }
 
+/// One of our minimal images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// For programs that need no library: certificates, time zones, users.
+    Static,
+    /// And for those that need glibc and OpenSSL.
+    Base,
+    /// And busybox with its shell.
+    Debug,
+}
+
+impl Flavour {
+    /// All of them.
+    pub const ALL: [Flavour; 3] = [Flavour::Static, Flavour::Base, Flavour::Debug];
+
+    /// The image's name without a tag.
+    pub fn repository(self) -> &'static str {
+        match self {
+            Flavour::Static => "stockade/static",
+            Flavour::Base => "stockade/base",
+            Flavour::Debug => "stockade/debug",
+        }
+    }
+}
+
 /// A base image that can be made from an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BaseName {
@@ -54,6 +79,8 @@ pub struct BaseName {
     pub snapshot: Option<String>,
     /// Without documentation, manual pages and translations.
     pub slim: bool,
+    /// One of our minimal images, made of the distribution's packages, instead of the distribution's own.
+    pub flavour: Option<Flavour>,
 }
 
 impl BaseName {
@@ -68,15 +95,19 @@ impl BaseName {
             .find_map(|prefix| name.strip_prefix(prefix))
             .unwrap_or(name);
         let (repository, tag) = familiar.split_once(':').unwrap_or((familiar, ""));
+        let flavour = Flavour::ALL.into_iter().find(|flavour| flavour.repository() == repository);
         let distro = match repository {
             "debian" => Distro::Debian,
             "ubuntu" => Distro::Ubuntu,
+            _ if flavour.is_some() => Distro::Debian,
             _ => return Ok(None),
         };
-        if tag.is_empty() && familiar.ends_with(':') {
+        // A minimal image has no variant with documentation: `-slim` would be a second name for it.
+        if (tag.is_empty() && familiar.ends_with(':')) || (flavour.is_some() && tag.ends_with("slim")) {
             return Err(unknown(name, distro));
         }
-        parse_tag(distro, tag).map(Some).ok_or_else(|| unknown(name, distro))
+        let parsed = parse_tag(distro, tag).ok_or_else(|| unknown(name, distro))?;
+        Ok(Some(BaseName { slim: parsed.slim || flavour.is_some(), flavour, ..parsed }))
     }
 
     /// The facts about this suite. Always there for a parsed name.
@@ -86,11 +117,12 @@ impl BaseName {
 
     /// The name with everything spelled out, which is the same for all spellings of one image: `debian:bookworm-slim`.
     pub fn canonical(&self) -> String {
-        let mut out = format!("{}:{}", self.distro.id(), self.point_release.as_deref().unwrap_or(&self.suite));
+        let repository = self.flavour.map_or(self.distro.id(), Flavour::repository);
+        let mut out = format!("{repository}:{}", self.point_release.as_deref().unwrap_or(&self.suite));
         if let Some(day) = &self.snapshot {
             out = format!("{out}-{day}");
         }
-        if self.slim {
+        if self.slim && self.flavour.is_none() {
             out.push_str("-slim");
         }
         out
@@ -127,6 +159,7 @@ fn parse_tag(distro: Distro, tag: &str) -> Option<BaseName> {
         point_release,
         snapshot,
         slim,
+        flavour: None,
     })
 }
 
@@ -185,6 +218,15 @@ mod tests {
         let day = BaseName::parse("debian:bookworm-20250520-slim").unwrap().unwrap();
         assert_eq!(day.snapshot.as_deref(), Some("20250520"));
         assert_eq!(day.canonical(), "debian:bookworm-20250520-slim");
+    }
+
+    #[test]
+    fn minimal_images_are_named_by_their_suite() {
+        assert_eq!(canonical("stockade/static"), "stockade/static:trixie");
+        assert_eq!(canonical("docker.io/stockade/base:12"), "stockade/base:bookworm");
+        assert_eq!(canonical("stockade/debug:bookworm-20250520"), "stockade/debug:bookworm-20250520");
+        assert!(BaseName::parse("stockade/base:bookworm-slim").is_err());
+        assert_eq!(BaseName::parse("stockade/other").unwrap(), None);
     }
 
     #[test]

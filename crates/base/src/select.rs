@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::BaseError;
-use crate::name::Distro;
+use crate::name::{Distro, Flavour};
 use crate::packages::{Alternative, Candidate, Dependency, Offer};
 use crate::version;
 
@@ -41,20 +41,52 @@ pub fn select(offer: &Offer, distro: Distro) -> Result<Selection, BaseError> {
             roots.push(offer.best(name)?.ok_or_else(|| missing(name, "every base image"))?);
         }
     }
-    let chosen = close(offer, roots)?;
+    let chosen = close(offer, roots, &[])?;
     Ok(Selection { packages: order(chosen) })
+}
+
+/// What `stockade/static` holds. The packages' dependencies are for their scripts, which do not run.
+const STATIC: &[&str] = &["base-files", "ca-certificates", "media-types", "netbase", "tzdata"];
+/// What `stockade/base` adds: groups of which the first name that the suite has is taken, with what it depends on.
+const LIBRARIES: &[&[&str]] = &[&["libc6"], &["libssl3t64", "libssl3", "libssl1.1"], &["libgcc-s1"]];
+/// Dependencies that only scripts have.
+const SCRIPTS_ONLY: &[&str] = &["debconf", "debconf-2.0", "dpkg", "perl", "perl-base"];
+
+/// Chooses the packages of a minimal image.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_minimal(offer: &Offer, flavour: Flavour) -> Result<Selection, BaseError> {
+    let find = |names: &[&str]| -> Result<Candidate, BaseError> {
+        for name in names {
+            if let Some(found) = offer.best(name)? {
+                return Ok(found);
+            }
+        }
+        Err(missing(&names.join(" | "), flavour.repository()))
+    };
+    let mut packages: Vec<Candidate> = STATIC.iter().map(|name| find(&[name])).collect::<Result<_, _>>()?;
+    if flavour != Flavour::Static {
+        let roots = LIBRARIES.iter().map(|names| find(names)).collect::<Result<_, _>>()?;
+        packages.extend(order(close(offer, roots, SCRIPTS_ONLY)?));
+    }
+    if flavour == Flavour::Debug {
+        packages.push(find(&["busybox-static"])?);
+    }
+    Ok(Selection { packages })
 }
 
 /// Adds what is missing until every dependency is satisfied. The first alternative that exists wins, as in apt,
 /// unless another one is there already.
-fn close(offer: &Offer, roots: Vec<Candidate>) -> Result<BTreeMap<String, Candidate>, BaseError> {
+fn close(offer: &Offer, roots: Vec<Candidate>, without: &[&str]) -> Result<BTreeMap<String, Candidate>, BaseError> {
     let mut chosen: BTreeMap<String, Candidate> = BTreeMap::new();
     // Roots are all chosen before any dependency is looked at: so an alternative that is among them wins.
     let mut queue: std::collections::VecDeque<Candidate> = roots.into();
     chosen.extend(queue.iter().map(|c| (c.name.clone(), c.clone())));
     while let Some(package) = queue.pop_front() {
         for group in &package.depends {
-            if group.iter().any(|a| chosen.values().any(|c| satisfied_by(a, c))) {
+            let unwanted = group.iter().any(|a| without.contains(&a.name.as_str()));
+            if unwanted || group.iter().any(|a| chosen.values().any(|c| satisfied_by(a, c))) {
                 continue;
             }
             let found = find_provider(offer, group)?.ok_or_else(|| {

@@ -80,3 +80,45 @@ fn listing(root: &Path) -> Vec<String> {
     out.sort();
     out
 }
+
+#[test]
+fn minimal_images_have_what_programs_need_and_no_shell() {
+    if !common::is_root() {
+        return;
+    }
+    let dir = common::scratch().unwrap();
+    let Some((plain, result)) = make("stockade/static:bookworm", dir.path(), "static") else { return };
+    assert_eq!((result.user.as_str(), result.packages), ("65532", 5));
+    assert_eq!(result.labels["org.stockade.base.name"], "stockade/static:bookworm");
+    let bundle = std::fs::read_to_string(plain.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    assert!(bundle.matches("BEGIN CERTIFICATE").count() > 100);
+    assert!(plain.join("usr/share/zoneinfo/Europe/Berlin").exists());
+    for absent in ["bin/sh", "usr/bin/dpkg", "usr/sbin/update-ca-certificates", "usr/lib/x86_64-linux-gnu/libc.so.6"] {
+        assert!(!plain.join(absent).exists(), "{absent}");
+    }
+    let home = std::fs::metadata(plain.join("home/nonroot")).unwrap();
+    assert_eq!((home.uid(), home.mode() & 0o7777), (65532, 0o700));
+    let status = std::fs::read_to_string(plain.join("var/lib/dpkg/status.d/tzdata")).unwrap();
+    assert!(status.starts_with("Package: tzdata\nStatus: install ok installed\n"), "{status}");
+    let sums = std::fs::read_to_string(plain.join("var/lib/dpkg/status.d/tzdata.md5sums")).unwrap();
+    assert!(sums.lines().count() > 300 && !sums.contains("usr/share/doc/tzdata/README"), "{sums}");
+
+    let (Some((base, made)), Some((again, _))) =
+        (make("stockade/base:12", dir.path(), "base"), make("stockade/base:bookworm", dir.path(), "again"))
+    else {
+        return;
+    };
+    assert_eq!(listing(&base), listing(&again));
+    assert!(made.packages > 7 && made.packages < 20, "{}", made.packages);
+    assert!(base.join("usr/lib/x86_64-linux-gnu/libssl.so.3").exists() || std::env::consts::ARCH != "x86_64");
+    assert!(!base.join("bin/sh").exists());
+
+    let Some((debug, _)) = make("stockade/debug:bookworm", dir.path(), "debug") else { return };
+    assert_eq!(
+        inside(
+            &debug,
+            "ls / >/dev/null; test \"$(id -u)\" = 0; grep -q nonroot /etc/passwd; wget --help 2>&1 | grep -q -i usage"
+        ),
+        0
+    );
+}

@@ -95,7 +95,7 @@ pub(crate) fn resolve(build: &Build<'_>, name: &str, step: StepId) -> Result<(Ba
     let base = match base {
         Ok(Some(base)) => base,
         Ok(None) => {
-            let why = "only `debian` and `ubuntu` images can be made from one";
+            let why = "only `debian`, `ubuntu`, `stockade/static`, `stockade/base` and `stockade/debug` images can be made from one";
             tried.push(("a distribution's archive".to_owned(), why.to_owned()));
             return Err(no_base(name, tried));
         }
@@ -241,6 +241,8 @@ fn config(result: &stockade_base::BaseResult, layer: &Layer, canonical: &str) ->
             env: result.env.clone(),
             cmd: (!result.cmd.is_empty()).then(|| result.cmd.clone()),
             labels: result.labels.clone(),
+            user: result.user.clone(),
+            working_dir: result.working_dir.clone(),
             ..ContainerConfig::default()
         },
         rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![layer.diff_id] },

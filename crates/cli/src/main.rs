@@ -13,8 +13,10 @@ mod gate;
 mod go_template;
 mod human;
 mod output;
+mod recipe;
 mod scanner;
 mod transfer;
+mod words;
 
 use std::process::ExitCode;
 

@@ -25,6 +25,7 @@ use crate::output;
 use crate::scanner;
 use crate::transfer::{Transfer, Way};
 
+use super::image::minimize::{TraceArgs, after_build};
 use flags::Flags;
 use progress::Progress;
 
@@ -37,6 +38,15 @@ pub struct Args {
     /// Dockerfile or a tar archive on standard input
     #[arg(value_name = "PATH")]
     path: String,
+    /// Keep only the files that the image's own command, or those of --minimize-run, open in a traced run
+    #[arg(long)]
+    minimize: bool,
+    /// With --minimize: a command to trace instead, with its arguments in one word; may be repeated
+    #[arg(long, value_name = "CMD", requires = "minimize")]
+    minimize_run: Vec<String>,
+    /// With --minimize: keep this path whatever the trace says
+    #[arg(long, value_name = "PATH", requires = "minimize")]
+    minimize_keep: Vec<String>,
 }
 
 /// SIGHUP, SIGINT, SIGTERM: each ends a build.
@@ -74,7 +84,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     progress.close();
     drop(staging);
     match result {
-        Ok((outcome, found)) => {
+        Ok((mut outcome, found)) => {
+            args.minimize(context, &store, &mut outcome)?;
             let exit = done(&args, &request, &outcome, &store)?;
             if args.flags.pushes()? {
                 push(&request, &outcome, &store, &settings, args.flags.quiet)?;
@@ -86,6 +97,17 @@ pub fn run(args: Args, context: &Context) -> Outcome {
             Ok(Exit(130))
         }
         Err(error) => report::failure(error, progress.shows_output()),
+    }
+}
+
+impl Args {
+    /// Puts a minimal image in the place of the one that was built, if that was asked for.
+    fn minimize(&self, context: &Context, store: &Store, outcome: &mut BuildOutcome) -> Result<(), Failure> {
+        if let Some(image) = outcome.image.as_ref().filter(|_| self.minimize) {
+            let trace = TraceArgs::of(self.minimize_run.clone(), self.minimize_keep.clone());
+            outcome.image = Some(after_build(context, store, image, &trace)?);
+        }
+        Ok(())
     }
 }
 
@@ -154,6 +176,8 @@ fn done(args: &Args, request: &BuildRequest, outcome: &BuildOutcome, store: &Sto
         }
         return Ok(Exit::DONE);
     };
+    let from_stdin = args.path == "-" || args.flags.file.as_deref() == Some("-");
+    crate::recipe::record(store, &image.id, from_stdin);
     if let Some(path) = &args.flags.iidfile {
         write(path, image.id.to_string().as_bytes())?;
     }

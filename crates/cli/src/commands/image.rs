@@ -2,6 +2,7 @@
 
 use super::images::{ImageFilters, failure, find, open};
 mod diff;
+pub(super) mod minimize;
 mod tree;
 
 use stockade_image::Pruned;
@@ -37,6 +38,8 @@ enum Verb {
     /// List images
     #[command(visible_alias = "list")]
     Ls(images::Args),
+    /// Make an image with only the files that a traced run needs
+    Minimize(minimize::Args),
     /// Remove images that nothing uses
     Prune(Prune),
     /// Bring an image from a registry
@@ -91,6 +94,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         Verb::Inspect(args) => show(&args, context),
         Verb::Load(args) => load::run(args, context),
         Verb::Ls(args) => images::run(args, context),
+        Verb::Minimize(args) => minimize::run(&args, context),
         Verb::Prune(args) => prune(&args, context),
         Verb::Pull(args) => pull::run(args, context),
         Verb::Push(args) => push::run(args, context),

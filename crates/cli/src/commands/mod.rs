@@ -38,6 +38,8 @@ commands! {
     Container = container,
     /// Copy files between a container and the host
     Cp = cp,
+    /// Base images made from a distribution's signed archive: list, make, keep up to date
+    Base = base,
     /// Build an image from a Dockerfile
     Build = build,
     /// Show and remove the build cache
