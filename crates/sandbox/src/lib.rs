@@ -17,6 +17,7 @@ pub mod gate;
 mod hook;
 mod ids;
 mod init;
+pub mod kernel;
 mod landlock;
 mod launch;
 mod limits;

@@ -3,6 +3,7 @@
 mod check;
 mod df;
 pub(super) mod info;
+mod kernel;
 mod prune;
 
 use crate::Outcome;

@@ -24,6 +24,9 @@ pub struct Args {
     /// Mend what can be mended, remove what is damaged beyond it
     #[arg(long)]
     fix: bool,
+    /// Look at the running kernel instead: known holes, missing defences, and what closes them
+    #[arg(long, conflicts_with_all = ["deep", "fix"])]
+    kernel: bool,
     /// `table` or `json`
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -60,6 +63,9 @@ struct Found {
 
 /// Checks everything; with `--fix`, mends and checks again.
 pub fn run(args: Args, context: &Context) -> Outcome {
+    if args.kernel {
+        return super::kernel::run(args.format == Format::Json);
+    }
     let store = Store::open(&context.settings.dirs.root)?;
     let engine = engine(context)?;
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
