@@ -1,6 +1,6 @@
 //! From the visible files' facts to the inventory: what only all files together can tell.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::facts::{FileFacts, Note};
 use crate::image_checks::Weakness;
@@ -29,6 +29,7 @@ pub fn finish(
     }
     crate::locks::apply(&mut facts, options, whole_system);
     let licenses = take_licenses(&mut facts);
+    let go_linked = take_go_packages(&mut facts);
     let mut packages = Vec::with_capacity(facts.iter().map(|(_, f)| f.packages.len()).sum());
     let (mut secrets, mut weaknesses) = (Vec::new(), Vec::new());
     for (layer, file) in facts {
@@ -65,7 +66,7 @@ pub fn finish(
     }
     secrets.sort();
     weaknesses.sort();
-    Inventory { os, packages, unknown: limit(unknown), layers: Vec::new(), secrets, weaknesses }
+    Inventory { os, packages, unknown: limit(unknown), layers: Vec::new(), go_linked, secrets, weaknesses }
 }
 
 /// Sorts and joins entries that say the same.
@@ -106,6 +107,18 @@ fn limit(mut unknown: Vec<Unknown>) -> Vec<Unknown> {
         unknown.push(Unknown::new("limit", "", format!("{more} more reports of this kind were left out")));
     }
     unknown
+}
+
+fn take_go_packages(facts: &mut [(Option<usize>, FileFacts)]) -> BTreeMap<String, Vec<u64>> {
+    let mut map = BTreeMap::new();
+    for (_, file) in facts {
+        for note in &mut file.notes {
+            if let Note::GoPackages(packages) = note {
+                map.insert(file.path.clone(), std::mem::take(packages));
+            }
+        }
+    }
+    map
 }
 
 fn take_licenses(facts: &mut [(Option<usize>, FileFacts)]) -> HashMap<String, Vec<String>> {

@@ -3,6 +3,8 @@
 //! Everything here is plain data that serialises; it judges nothing. Paths are relative to the scanned root,
 //! without a leading slash, with bytes that are not UTF-8 replaced.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::image_checks::Weakness;
@@ -21,6 +23,9 @@ pub struct Inventory {
     /// The layers that were read, lowest first; empty for a directory or a file.
     #[serde(default)]
     pub layers: Vec<LayerInfo>,
+    /// By the path of a Go program: sorted hashes ([`crate::go_package`]) of the packages that it holds code of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub go_linked: BTreeMap<String, Vec<u64>>,
     /// Credentials left in files, when `Options::secrets` asked for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Secret>,

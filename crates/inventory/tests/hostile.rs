@@ -175,3 +175,82 @@ proptest::proptest! {
         }
     }
 }
+
+/// A zip with one deflated entry of zeros, as large as it says.
+fn zip_bomb(name: &str, zeros: u64) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    let block = vec![0u8; 1 << 20];
+    for _ in 0..zeros >> 20 {
+        crc.update(&block);
+        std::io::Write::write_all(&mut packed, &block).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    let field = |n: u64| u32::try_from(n).unwrap().to_le_bytes();
+    let common = [
+        &[20, 0, 0, 0, 8, 0, 0, 0, 0, 0][..],
+        &crc.sum().to_le_bytes(),
+        &field(packed.len() as u64),
+        &field(zeros),
+        &(name.len() as u16).to_le_bytes(),
+        &[0, 0],
+    ]
+    .concat();
+    let mut zip = [b"PK\x03\x04", common.as_slice(), name.as_bytes(), &packed].concat();
+    let directory = zip.len() as u64;
+    zip.extend([b"PK\x01\x02\x14\x00", common.as_slice(), &[0; 14], name.as_bytes()].concat());
+    let end = zip.len() as u64 - directory;
+    zip.extend([b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &field(end)[..], &field(directory), &[0, 0]].concat());
+    zip
+}
+
+#[test]
+fn archives_that_unpack_to_gigabytes() {
+    for zeros in [1u64 << 30, 90 << 20] {
+        let bomb = zip_bomb("WEB-INF/lib/x.jar", zeros);
+        assert!(bomb.len() < 2 << 20);
+        let inventory = scan_bytes("srv/app.war", &bomb, &Options::default());
+        let told = inventory.unknown.iter().any(|u| u.path.starts_with("srv/app.war!/WEB-INF/lib/x.jar"));
+        assert!(told, "{:?}", inventory.unknown);
+        assert!(peak_kib() < BOUND_KIB, "{} KiB", peak_kib());
+    }
+}
+
+#[test]
+fn ten_gigabytes_of_zeros_in_ten_megabytes() {
+    // Decompression itself is the caller's; what comes out of it is never kept.
+    let size = 10u64 << 30;
+    let zeros = vec![0u8; 4 << 20];
+    let stream = Generated::new(|i| match i {
+        0 => Some(header("opt/data.bin", size, tar::EntryType::Regular)),
+        i if i <= size >> 22 => Some(zeros.clone()),
+        _ => None,
+    });
+    let inventory = merge(&[scan_layer(stream, "x", None, &Options::default())], &Options::default());
+    assert!(inventory.packages.is_empty());
+    assert!(peak_kib() < BOUND_KIB, "{} KiB", peak_kib());
+}
+
+#[test]
+fn damaged_databases_and_programs_give_an_unknown() {
+    let sqlite = [&b"SQLite format 3\0"[..], &[0xff; 4080]].concat();
+    let mut berkeley = vec![0u8; 8192];
+    berkeley[12..16].copy_from_slice(&0x0006_1561u32.to_le_bytes());
+    berkeley[20..24].copy_from_slice(&[0xff; 4]);
+    let mut ndb = b"RpmP".to_vec();
+    ndb.extend([0xff; 4092]);
+    for (name, bytes) in [
+        ("var/lib/rpm/rpmdb.sqlite", sqlite),
+        ("var/lib/rpm/Packages", berkeley),
+        ("var/lib/rpm/Packages.db", ndb),
+        ("app/package-lock.json", b"{\"packages\": {\"\": ".to_vec()),
+    ] {
+        let inventory = scan_bytes(name, &bytes, &Options::default());
+        assert!(inventory.packages.is_empty(), "{name}");
+        assert!(inventory.unknown.iter().any(|u| u.path.contains(name)), "{name}: {:?}", inventory.unknown);
+    }
+    // A program whose tables point everywhere.
+    let elf = [&b"\x7fELF\x02\x01\x01"[..], &[0xff; 4089]].concat();
+    let _ = scan_bytes("usr/local/bin/program", &elf, &Options::default());
+    assert!(peak_kib() < BOUND_KIB, "{} KiB", peak_kib());
+}

@@ -10,7 +10,7 @@ use crate::severity::{Cvss, Severity};
 use crate::version::Order;
 use range::Answer;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use stockade_advisory_db::import::oval::BINARY;
 use stockade_advisory_db::names::normalise;
 use stockade_advisory_db::{DbError, Note, Reader};
@@ -76,6 +76,8 @@ pub struct Vulnerability {
     pub advisories: Vec<Advisory>,
     /// Parts of the package that must be in use for it to matter, where the source says.
     pub imports: Vec<String>,
+    /// Whether the program holds code of one of these parts; `None` where that is not known.
+    pub linked: Option<bool>,
     /// First publication, `YYYY-MM-DD`.
     pub published: Option<String>,
     /// Addresses.
@@ -147,6 +149,7 @@ impl Database {
             sources: reader.sources()?.into_iter().map(|s| s.source.name).collect(),
             options: *options,
             answered: HashMap::new(),
+            shared: HashSet::new(),
             matches: Matches::default(),
             use_of: coverage::Tally::new(reader)?,
             headers: 0,
@@ -162,6 +165,8 @@ struct Matcher<'d> {
     options: MatchOptions,
     /// Packages from one source package have one answer.
     answered: HashMap<Query, Answered>,
+    /// What more than one package asks.
+    shared: HashSet<Query>,
     matches: Matches,
     use_of: coverage::Tally<'d>,
     headers: usize,
@@ -194,8 +199,9 @@ impl Matcher<'_> {
             _ => {}
         }
         let release = release.and_then(Result::ok);
+        self.shared = shared(inventory, release.as_ref());
         for (index, package) in inventory.packages.iter().enumerate() {
-            self.package(index, package, release.as_ref())?;
+            self.package(index, inventory, package, release.as_ref())?;
         }
         if self.headers > 0 {
             self.matches.notes.push(format!(
@@ -211,32 +217,35 @@ impl Matcher<'_> {
         Ok(())
     }
 
-    fn package(&mut self, index: usize, package: &Package, release: Option<&Release>) -> Result<(), DbError> {
+    fn package(
+        &mut self,
+        index: usize,
+        inventory: &Inventory,
+        package: &Package,
+        release: Option<&Release>,
+    ) -> Result<(), DbError> {
         if package.owned_by_os {
             return Ok(());
         }
-        let queries = if package.kind.is_os() {
-            let Some(release) = release else { return Ok(()) };
-            os_queries(package, release)
-        } else {
-            let Some(ecosystem) = ecosystem::of_language(package.kind) else {
-                self.use_of.uncovered(package.kind.purl_type());
-                return Ok(());
-            };
-            vec![Query {
-                ecosystem: ecosystem.to_owned(),
-                name: normalise(ecosystem, &package.name).into_owned(),
-                version: package.version.clone(),
-            }]
-        };
+        if !package.kind.is_os() && ecosystem::of_language(package.kind).is_none() {
+            self.use_of.uncovered(package.kind.purl_type());
+            return Ok(());
+        }
+        let queries = queries(package, release);
         let mut found: Vec<Vulnerability> = Vec::new();
         for query in queries {
             self.use_of.used(&query.ecosystem);
-            if !self.answered.contains_key(&query) {
-                let answer = self.ask(&query)?;
-                self.answered.insert(query.clone(), answer);
-            }
-            let Some(answer) = self.answered.get(&query) else { continue };
+            let answer = match self.answered.get(&query) {
+                Some(known) => known.clone(),
+                None => {
+                    let answer = self.ask(&query)?;
+                    // What nobody else asks is not kept: with many findings the copies would be most of the memory.
+                    if self.shared.contains(&query) {
+                        self.answered.insert(query.clone(), answer.clone());
+                    }
+                    answer
+                }
+            };
             if let Some(why) = &answer.unreadable {
                 self.matches.unknown.push(Unknown::new(
                     "version",
@@ -244,9 +253,12 @@ impl Matcher<'_> {
                     format!("{} {}: {why}", package.kind, package.name),
                 ));
             }
-            for vulnerability in &answer.vulnerabilities {
-                if !found.iter().any(|f| f.id == vulnerability.id) {
-                    found.push(vulnerability.clone());
+            let known = found.len();
+            for mut vulnerability in answer.vulnerabilities {
+                // One answer names a vulnerability once: only earlier answers can have it.
+                if !found.iter().take(known).any(|f| f.id == vulnerability.id) {
+                    vulnerability.linked = linked(package, &vulnerability.imports, inventory);
+                    found.push(vulnerability);
                 }
             }
         }
@@ -289,6 +301,47 @@ impl Matcher<'_> {
         answered.vulnerabilities = collected.finish()?;
         Ok(answered)
     }
+}
+
+/// Whether the Go program that a module was found in holds code of one of the packages named (`PATH` or
+/// `PATH#SYMBOL,…`).
+fn linked(package: &Package, imports: &[String], inventory: &Inventory) -> Option<bool> {
+    if package.kind != PackageKind::Golang || imports.is_empty() {
+        return None;
+    }
+    let held = inventory.go_linked.get(&package.path)?;
+    let is_held = |import: &String| {
+        let path = import.split('#').next().unwrap_or_default();
+        held.binary_search(&stockade_inventory::go_package(path)).is_ok()
+    };
+    Some(imports.iter().any(is_held))
+}
+
+/// What to ask about a package. Nothing, for a package of a distribution that is not known.
+fn queries(package: &Package, release: Option<&Release>) -> Vec<Query> {
+    if package.kind.is_os() {
+        return release.map_or_else(Vec::new, |release| os_queries(package, release));
+    }
+    let Some(ecosystem) = ecosystem::of_language(package.kind) else { return Vec::new() };
+    vec![Query {
+        ecosystem: ecosystem.to_owned(),
+        name: normalise(ecosystem, &package.name).into_owned(),
+        version: package.version.clone(),
+    }]
+}
+
+/// What more than one package asks: packages from one source, the same module in several programs.
+fn shared(inventory: &Inventory, release: Option<&Release>) -> HashSet<Query> {
+    let mut once: HashSet<Query> = HashSet::new();
+    let mut more = HashSet::new();
+    for query in inventory.packages.iter().filter(|p| !p.owned_by_os).flat_map(|p| queries(p, release)) {
+        if once.contains(&query) {
+            more.insert(query);
+        } else {
+            once.insert(query);
+        }
+    }
+    more
 }
 
 /// Where to look for the advisories of a distribution's package: by source package where advisories name those.

@@ -145,6 +145,7 @@ fn finding(hit: Hit, packages: &[PackageEntry]) -> Option<Finding> {
         note: v.note.word().map(str::to_owned),
         informational: v.informational.map(str::to_owned),
         imports: v.imports,
+        linked: v.linked,
         advisories: v.advisories,
         published: v.published,
         references: v.references,

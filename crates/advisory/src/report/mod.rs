@@ -264,6 +264,9 @@ pub struct Finding {
     /// Parts of the package that must be in use for it to matter, where the source says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<String>,
+    /// Whether the Go program holds code of one of these parts. A fact, no verdict: a finding is never hidden for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<bool>,
     /// The advisories that say so, each with the comparison that decided.
     #[serde(default)]
     pub advisories: Vec<Advisory>,

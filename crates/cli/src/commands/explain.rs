@@ -161,6 +161,11 @@ fn explain(text: &mut String, f: &Finding) {
     }
     if !f.imports.is_empty() {
         line("matters if", &format!("these are in use: {}", f.imports.join("; ")));
+        match f.linked {
+            Some(true) => line("linked", "yes: the program holds code of at least one of them"),
+            Some(false) => line("linked", "no: the linker kept no code of any of them in this program"),
+            None => {}
+        }
     }
     if let Some(statement) = f.vex.as_ref().or(f.ignored.as_ref()) {
         line("statement", &format!("{}: {} ({})", statement.by, statement.status, statement.reason));

@@ -371,9 +371,16 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
     if args.dependency_tree {
         return deliver(args, &views::dependency_tree(report));
     }
+    if args.json || args.format == Format::Json {
+        // Written as it is made: the text of many findings is larger than they are.
+        return scanner::write_with(args.output.as_deref(), |out| {
+            serde_json::to_writer_pretty(&mut *out, report)?;
+            out.write_all(b"\n")
+        });
+    }
     let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let text = match if args.json { Format::Json } else { args.format } {
-        Format::Json => serde_json::to_string_pretty(report)? + "\n",
+    let text = match args.format {
+        Format::Json => String::new(),
         Format::Table => {
             let color = to_terminal && output::Style::stdout().is_on();
             let width = if to_terminal { output::terminal_width() } else { None };

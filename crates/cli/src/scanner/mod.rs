@@ -110,6 +110,37 @@ pub fn write_output(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Ok(stockade_durable::write(path, bytes, 0o644)?)
 }
 
+/// The same for what is written piece by piece; without a path to stdout.
+pub fn write_with(
+    path: Option<&Path>,
+    write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let Some(path) = path.filter(|p| *p != Path::new("-")) else {
+        let mut out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+        return Ok(write(&mut out).and_then(|()| out.flush())?);
+    };
+    let failed = |e: std::io::Error| Failure::new(format!("cannot write `{}`: {e}", path.display()));
+    let special = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    if special {
+        let file = std::fs::File::options().write(true).open(path).map_err(failed)?;
+        let mut out = std::io::BufWriter::with_capacity(64 << 10, file);
+        return write(&mut out).and_then(|()| out.flush()).map_err(failed);
+    }
+    let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = directory.join(stockade_durable::temporary_name());
+    let result = std::fs::File::options().write(true).create_new(true).open(&temporary).and_then(|file| {
+        let mut out = std::io::BufWriter::with_capacity(64 << 10, file);
+        write(&mut out)?;
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    if result.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    result.map_err(failed)
+}
+
 /// A random UUID (version 4), for documents that want a serial number.
 pub fn random_uuid() -> String {
     let mut bytes = [0u8; 16];

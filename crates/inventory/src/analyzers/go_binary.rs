@@ -2,9 +2,10 @@
 
 use std::io;
 
+use super::go_linked;
 use crate::analyzer::{Analyzer, Hook, Size};
 use crate::elf::{Elf, Part};
-use crate::facts::{Sink, Trouble};
+use crate::facts::{Note, Sink, Trouble};
 use crate::fileview::{FileView, ReadAt};
 use crate::model::{Evidence, Package, PackageKind};
 
@@ -37,6 +38,9 @@ impl Analyzer for GoBinary {
         let (version, modules) = read_info(elf, source, part)?;
         toolchain(&version, out);
         modules_of(&modules, out);
+        if let Some(packages) = go_linked::packages(elf, source) {
+            out.note(Note::GoPackages(packages));
+        }
         Ok(())
     }
 }

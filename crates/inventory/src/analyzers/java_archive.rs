@@ -11,6 +11,9 @@ pub struct JavaArchive;
 
 /// Bytes of one `pom.properties` or manifest.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// Bytes of archives within archives that are in memory at the same time: several threads do this, and the whole of a
+/// scan is meant to stay below 300 MB.
+const MAX_HELD_BYTES: u64 = 96 << 20;
 const ENDINGS: &[&[u8]] = &[b".jar", b".war", b".ear", b".par", b".sar", b".hpi", b".jpi", b".kar", b".nar"];
 
 impl Analyzer for JavaArchive {
@@ -42,7 +45,7 @@ impl Analyzer for JavaArchive {
         if file.source().size() == 0 {
             return Ok(());
         }
-        archive(file.source(), file.path, 0, &mut budget, out)
+        archive(file.source(), file.path, 0, 0, &mut budget, out)
     }
 }
 
@@ -51,7 +54,14 @@ fn is_archive(name: &[u8]) -> bool {
 }
 
 /// `path` is shown as `outer.war!/WEB-INF/lib/inner.jar`.
-fn archive(source: &dyn ReadAt, path: &str, depth: u32, budget: &mut u64, out: &mut Sink<'_>) -> Result<(), Trouble> {
+fn archive(
+    source: &dyn ReadAt,
+    path: &str,
+    depth: u32,
+    held: u64,
+    budget: &mut u64,
+    out: &mut Sink<'_>,
+) -> Result<(), Trouble> {
     let zip = Zip::open(source)?;
     let (entries, whole) = zip.entries(|name| {
         name.ends_with(b"/pom.properties") && name.starts_with(b"META-INF/maven/")
@@ -74,7 +84,7 @@ fn archive(source: &dyn ReadAt, path: &str, depth: u32, budget: &mut u64, out: &
             );
             continue;
         }
-        let limit = if nested { *budget } else { MAX_TEXT_BYTES.min(*budget) };
+        let limit = (*budget).min(if nested { MAX_HELD_BYTES.saturating_sub(held) } else { MAX_TEXT_BYTES });
         let contents = match zip.read(&entry, limit) {
             Ok(contents) => contents,
             Err(Trouble(why)) => {
@@ -84,7 +94,9 @@ fn archive(source: &dyn ReadAt, path: &str, depth: u32, budget: &mut u64, out: &
         };
         *budget = budget.saturating_sub(contents.len() as u64);
         if nested {
-            if let Err(Trouble(why)) = archive(&contents, &place(), depth + 1, budget, out) {
+            if let Err(Trouble(why)) =
+                archive(&contents, &place(), depth + 1, held + contents.len() as u64, budget, out)
+            {
                 out.unknown_at("archive", &place(), why);
             }
         } else if entry.name == "META-INF/MANIFEST.MF" {

@@ -18,6 +18,7 @@ mod dpkg_files;
 mod dpkg_licenses;
 mod embedded_sbom;
 mod go_binary;
+pub(crate) mod go_linked;
 mod go_mod;
 mod haskell;
 mod java_archive;

@@ -121,6 +121,9 @@ impl Row<'_> {
         if self.first.known_exploited {
             text.push_str(", exploited");
         }
+        if self.first.linked == Some(false) {
+            text.push_str(", code not linked in");
+        }
         if let Some(word) = &self.first.informational {
             text.push_str(", ");
             text.push_str(word);
