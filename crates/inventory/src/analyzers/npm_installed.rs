@@ -1,4 +1,5 @@
-//! Installed Node.js packages: `package.json` directly in `node_modules/NAME` or `node_modules/@SCOPE/NAME`.
+//! Installed Node.js packages: `package.json` directly in `node_modules/NAME` or `node_modules/@SCOPE/NAME`, and in
+//! Debian's `usr/share/nodejs` and `usr/lib/nodejs`.
 
 use serde::Deserialize;
 
@@ -33,12 +34,16 @@ impl Analyzer for NpmInstalled {
     }
 
     fn wants(&self, path: &[u8]) -> bool {
-        let mut parts = path.rsplit(|b| *b == b'/').skip(2);
-        match (parts.next(), parts.next()) {
-            (Some(b"node_modules"), _) => true,
-            (Some(scope), Some(b"node_modules")) => scope.starts_with(b"@"),
-            _ => false,
-        }
+        // Debian's packages lie in directories of their own; a package list, where there is one, owns them.
+        let holds = |dir: &[u8]| {
+            let of_debian: [&[u8]; 2] = [b"usr/share/nodejs", b"usr/lib/nodejs"];
+            dir == b"node_modules" || dir.ends_with(b"/node_modules") || of_debian.contains(&dir)
+        };
+        let above = |path: &[u8]| path.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        let package = path.get(..above(path)).unwrap_or_default();
+        let dir = package.get(..above(package)).unwrap_or_default();
+        let is_scope = dir.rsplit(|b| *b == b'/').next().is_some_and(|name| name.starts_with(b"@"));
+        holds(dir) || is_scope && holds(dir.get(..above(dir)).unwrap_or_default())
     }
 
     fn read(&self, file: &mut FileView<'_>, out: &mut Sink<'_>) -> Result<(), Trouble> {
@@ -66,6 +71,9 @@ mod tests {
             ("node_modules/.pnpm/a@1.0.0/node_modules/a/package.json", true),
             ("node_modules/lodash/test/package.json", false),
             ("node_modules/@babel/core/lib/package.json", false),
+            ("usr/share/nodejs/express/package.json", true),
+            ("usr/share/nodejs/@types/ws/package.json", true),
+            ("usr/share/nodejs/ws/examples/a/package.json", false),
             ("app/package.json", false),
             ("package.json", false),
         ] {
