@@ -510,3 +510,20 @@ fn further_devices_are_there_and_only_they() {
     plan.devices = vec![stockade_sandbox::Device { source: "/etc/passwd".into(), ..device("/dev/x") }];
     assert!(matches!(run(&plan), Err(SandboxError::Target { .. })));
 }
+
+/// A Landlock domain with file-system rules forbids renames between directories unless they are allowed: package managers
+/// would break.
+#[test]
+fn files_move_between_directories_under_landlock() {
+    if skip() {
+        return;
+    }
+    let world = World::new();
+    let plan = world.plan(&[
+        "sh",
+        "-c",
+        "mkdir /tmp/a /tmp/b && touch /tmp/a/f && ln /tmp/a/f /tmp/b/l && busybox mv /tmp/a /tmp/b/ && ls /tmp/b",
+    ]);
+    assert!(plan.landlock);
+    assert_eq!(output_of(&plan), "a\nl\n");
+}
