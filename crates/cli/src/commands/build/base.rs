@@ -39,6 +39,8 @@ pub fn make(context: &Context, name: &str, mirror: Option<&str>, renew: bool, qu
     progress.close();
     match result {
         Ok(_) => Ok(()),
-        Err(error) => report::failure(error, false).map(|_| ()),
+        // What is shown as a diagnostic comes back as an exit code.
+        Err(error) => report::failure(error, false)
+            .and_then(|exit| Err(Failure::new(format!("`{name}` cannot be made")).with_exit(exit))),
     }
 }
