@@ -75,6 +75,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
         e => start_failure(e),
     };
     let engine = engine(context)?;
+    crate::container::keep_our_program_from(&engine, std::slice::from_ref(&args.container))?;
     if args.detach {
         let stdio = Stdio { stdin: null()?, stdout: null()?, stderr: null()? };
         let terminal = args.tty.then(terminal::size);

@@ -23,6 +23,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let signal = args.signal.as_deref().map(stockade_engine::signals::parse).transpose()?;
     context.need_root("restarting a container")?;
     let engine = engine(context)?;
+    crate::container::keep_our_program_from(&engine, &args.containers)?;
     for_each(&args.containers, |name| {
         let started = engine.restart(name, signal, args.timeout)?;
         started.warnings.iter().for_each(|line| crate::output::warn(line));

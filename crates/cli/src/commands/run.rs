@@ -39,6 +39,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let streams = streams(&args)?;
     let detach_keys = DetachKeys::parse(&args.flags.detach_keys).map_err(Failure::usage)?;
     context.need_root("running a container")?;
+    crate::container::keep_our_program(asked.privileged || asked.userns_host || asked.level == stockade_engine::Level::Compat)?;
     if args.flags.tty && args.flags.interactive && !args.detach && !terminal::stdin_is_terminal() {
         return Err(Failure::new("standard input is not a terminal").hint("leave out -t").with_exit(Exit::FAILED));
     }

@@ -30,6 +30,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Outcome {
     context.need_root("starting a container")?;
     let engine = engine(context)?;
+    crate::container::keep_our_program_from(&engine, &args.containers)?;
     if !args.attach && !args.interactive {
         return for_each(&args.containers, |name| {
             let started = engine.start(name, &StartOptions::default())?;

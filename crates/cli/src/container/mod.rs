@@ -23,6 +23,19 @@ pub fn engine(context: &Context) -> Result<Engine, Failure> {
     Ok(Engine::open(&context.settings)?)
 }
 
+/// Executes this program again from a read-only mount before it runs something in a container whose root is the host's
+/// root (`shares_ids`), which could overwrite it through /proc/self/exe otherwise (CVE-2019-5736). To be called before
+/// anything is changed.
+pub fn keep_our_program(shares_ids: bool) -> Result<(), Failure> {
+    if shares_ids { Ok(stockade_sandbox::process::run_from_readonly_mount()?) } else { Ok(()) }
+}
+
+/// As [`keep_our_program`], for containers that exist.
+pub fn keep_our_program_from(engine: &Engine, names: &[String]) -> Result<(), Failure> {
+    // What cannot be read is said by the verb itself.
+    keep_our_program(names.iter().any(|name| engine.find(name).is_ok_and(|r| r.spec.confine.id_range.is_none())))
+}
+
 /// Asks the gate about an image before a container of it is made. `mode` is `--policy`.
 pub fn ask_gate(context: &Context, image: &str, mode: Option<&str>) -> Result<(), Failure> {
     let Some(mode) = mode.and_then(|m| m.parse::<GateMode>().ok()) else {
