@@ -168,6 +168,7 @@ impl Engine {
         let containers = paths::containers(self.root());
         durable::sweep(&containers, SWEEP_AGE);
         durable::sweep(&paths::volumes(self.root()), SWEEP_AGE);
+        durable::sweep(&self.root().join("leases"), SWEEP_AGE);
         for id in self.ids().unwrap_or_default() {
             self.gc_container(&id);
         }

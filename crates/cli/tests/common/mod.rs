@@ -179,7 +179,9 @@ impl World {
         let ours = self.dir.path().to_string_lossy().into_owned();
         traces.extend(text("/proc/self/mountinfo").lines().filter(|l| l.contains(&ours)).map(|l| format!("mount {l}")));
         for dir in ["containers", "names", "idranges", "leases", "volumes"] {
-            traces.extend(names(&self.root().join(dir)).map(|n| format!("{dir}/{n}")));
+            // What a killed process was just writing is swept when it is old: no container is left by it.
+            let lasting = names(&self.root().join(dir)).filter(|n| !n.starts_with(".tmp-"));
+            traces.extend(lasting.map(|n| format!("{dir}/{n}")));
         }
         for dir in ["containers", "steps"] {
             traces.extend(names(&self.run_dir().join(dir)).map(|n| format!("run/{dir}/{n}")));
