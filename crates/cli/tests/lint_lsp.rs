@@ -98,7 +98,7 @@ impl Client {
     }
 }
 
-const URI: &str = "file:///work/Dockerfile";
+const URI: &str = "file:///project/Dockerfile";
 
 fn codes(diagnostics: &[Value]) -> Vec<&str> {
     diagnostics.iter().map(|d| d["code"].as_str().unwrap()).collect()

@@ -211,6 +211,11 @@ impl Drop for World {
         if !ids.is_empty() {
             self.sk(&[&["rm", "-f", "-v"], ids.as_slice()].concat());
         }
+        // A monitor that was killed at its very end left the network up: a removal collects that.
+        let bridge = Path::new("/sys/class/net").join(&self.bridge);
+        if bridge.exists() && self.sk(&["create", "--name", "broom", IMAGE]).code == 0 {
+            self.sk(&["rm", "-f", "broom"]);
+        }
     }
 }
 
