@@ -6,6 +6,7 @@
 
 stockade=${1:-stockade}
 shift || true
+own_filesystem 24
 cases=" ${*:-web cached context copy stages memory} "
 wanted() { [[ $cases == *" $1 "* ]]; }
 example=$(cd "$(dirname "$0")/../examples/web-server" && pwd)

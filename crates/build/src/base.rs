@@ -220,7 +220,9 @@ fn make(build: &Build<'_>, name: &str, base: &BaseName, step: StepId) -> Result<
         build.events.warning(&format!("warning: {canonical}: {warning}"));
     }
     build.cancel.check()?;
-    let layer = build.store.layer_from_dir(&root, &LayerOptions { clamp_mtime: Some(result.release_date) })?;
+    let layer = build
+        .store
+        .layer_from_dir(&root, &LayerOptions { clamp_mtime: Some(result.release_date), ..LayerOptions::default() })?;
     let config = config(&result, &layer, &canonical);
     let mut names = vec![canonical.as_str(), name].into_iter().map(Reference::parse).collect::<Result<Vec<_>, _>>()?;
     names = names.into_iter().map(Reference::or_latest).collect();

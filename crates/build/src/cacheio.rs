@@ -254,7 +254,9 @@ impl Build<'_> {
                 let file = staging.path().join("config");
                 fs::write(&file, &config).map_err(BuildError::io("write", &file))?;
                 let mut blobs = vec![(manifest.config.digest, manifest.config.size, file)];
-                blobs.extend(manifest.layers.iter().map(|l| (l.digest, l.size, self.store.blob_path(&l.digest))));
+                for layer in &manifest.layers {
+                    blobs.push((layer.digest, layer.size, self.store.blob_file(&layer.digest)?));
+                }
                 let client = Client::new(Options::new(self.settings, &ProcessEnvironment));
                 let shown = crate::registry::Shown::new(self, step);
                 let pushed = client.push_files(reference, media::MANIFEST, bytes, blobs, &shown);
@@ -284,7 +286,7 @@ impl Build<'_> {
         fs::create_dir_all(&blobs).map_err(BuildError::io("create directory", &blobs))?;
         for layer in &manifest.layers {
             self.cancel.check()?;
-            let (from, to) = (self.store.blob_path(&layer.digest), blob_path(dir, &layer.digest));
+            let (from, to) = (self.store.blob_file(&layer.digest)?, blob_path(dir, &layer.digest));
             if fs::metadata(&to).is_ok_and(|m| m.len() == layer.size) {
                 continue;
             }

@@ -45,6 +45,15 @@ impl Item {
             Item::Download(remote) => remote.span,
         }
     }
+
+    /// Bytes of files, where they are known before.
+    fn bytes(&self) -> u64 {
+        match self {
+            Item::Tree { entries, .. } => entries.iter().map(|e| e.size).sum(),
+            Item::Data { data, .. } => data.len() as u64,
+            Item::Download(_) | Item::Archive { .. } => 0,
+        }
+    }
 }
 
 /// A file that `ADD` takes from the network.
@@ -253,7 +262,9 @@ impl StageRun<'_> {
                 return Err(e);
             }
         };
-        let layer = LayerStep { key, title: title(instruction), created_by: title(instruction), exclusive: false };
+        let bytes = job.items.iter().map(Item::bytes).sum();
+        let title = title(instruction);
+        let layer = LayerStep { key, title: title.clone(), created_by: title, exclusive: false, bytes };
         self.layer_step(step, &layer, &mut |run, place| {
             let mut writer = Place::new(place.upper, &job.lower, job.rules.clone());
             for item in &job.items {

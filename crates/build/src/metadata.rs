@@ -289,7 +289,7 @@ impl StageRun<'_> {
         let mut key = Key::new("WORKDIR");
         key.field("files", self.state.files_key()).field("path", &path).field("owner", format!("{owner:?}"));
         self.build.key_common(&mut key);
-        let layer = LayerStep { key: key.finish(), title: created_by.clone(), created_by, exclusive: false };
+        let layer = LayerStep { key: key.finish(), title: created_by.clone(), created_by, exclusive: false, bytes: 0 };
         let lower = self.state.lower();
         self.layer_step(step, &layer, &mut |run, place| {
             let mut writer = Place::new(place.upper, &lower, Rules { owner, ..Rules::default() });

@@ -143,7 +143,7 @@ fn fact_difference(x: &Facts, y: &Facts) -> (&'static str, String, String) {
 }
 
 fn facts(store: &Store, layer: &Layer) -> Result<BTreeMap<String, Facts>, BuildError> {
-    let path = store.blob_path(&layer.descriptor.digest);
+    let path = store.blob_file(&layer.descriptor.digest)?;
     let failed = |e| BuildError::io("read", &path)(e);
     let reader = LayerReader::new(store.open_blob(&layer.descriptor.digest)?)?;
     let mut tar = tar::Archive::new(reader);

@@ -47,7 +47,7 @@ impl StageRun<'_> {
         let args = self.state.visible_args();
         let key = self.run_key(&command, &args, &network, level, &mounts);
         let created_by = format!("RUN {}{}", history::arguments(&self.history_args(&args)), command.shown);
-        let layer = LayerStep { key, title: title(instruction), created_by, exclusive: true };
+        let layer = LayerStep { key, title: title(instruction), created_by, exclusive: true, bytes: 0 };
         self.layer_step(step, &layer, &mut |stage, place| {
             let mut request = stage.request(&command, &args, network.clone(), level, place);
             let ready = stage.prepare_mounts(&mounts, command.script.as_ref(), place)?;

@@ -48,6 +48,8 @@ pub(crate) struct LayerStep {
     pub(crate) created_by: String,
     /// Other builds with the same key wait for this one and take its result.
     pub(crate) exclusive: bool,
+    /// Bytes of files that it will write, where that is known; else 0.
+    pub(crate) bytes: u64,
 }
 
 /// What a layer step works in.
@@ -301,7 +303,7 @@ impl<'b> StageRun<'b> {
         }
         make(self, &Workplace { upper: &upper, work: &work, scratch: &scratch, step: id })?;
         build.cancel.check()?;
-        let options = LayerOptions { clamp_mtime: build.epoch };
+        let options = LayerOptions { clamp_mtime: build.epoch, bytes: step.bytes };
         let layer = build.store.layer_from_dir(&upper, &options)?;
         let record = Record { layer, created: build.now(), step: step.title.clone() };
         remember(build.store, &step.key, &record)?;

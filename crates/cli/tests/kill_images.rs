@@ -44,7 +44,11 @@ fn put(store: &Store, name: &str, seed: u32) {
         for file in 0..20 {
             fs::write(dir.join(format!("etc/f{file}")), format!("{seed} {layer}")).unwrap();
         }
-        layers.push(store.layer_from_dir(&dir, &LayerOptions { clamp_mtime: Some(1_700_000_000) }).unwrap());
+        layers.push(
+            store
+                .layer_from_dir(&dir, &LayerOptions { clamp_mtime: Some(1_700_000_000), ..LayerOptions::default() })
+                .unwrap(),
+        );
     }
     let config = ImageConfig { architecture: "amd64".into(), os: "linux".into(), ..ImageConfig::default() };
     store.commit(config, &layers, &[name.parse().unwrap()], &BTreeMap::new()).unwrap();

@@ -105,7 +105,9 @@ fn the_same_directory_gives_the_same_layer() {
         fill(&root);
         // More than one chunk, so that the threads take part.
         fs::write(root.join("large"), (0..6_000_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>()).unwrap();
-        let layer = store.layer_from_dir(&root, &LayerOptions { clamp_mtime: Some(1_700_000_000) }).unwrap();
+        let layer = store
+            .layer_from_dir(&root, &LayerOptions { clamp_mtime: Some(1_700_000_000), ..LayerOptions::default() })
+            .unwrap();
         let large = store.layer_dir(&layer).unwrap().join("large");
         assert_eq!(fs::metadata(large).unwrap().mtime(), 1_700_000_000, "the directory shows what the tar tells");
         layers.push(layer);

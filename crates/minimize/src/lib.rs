@@ -104,7 +104,7 @@ pub fn minimize(
     status.write(&result)?;
     let created = image.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     let clamp = created.map(|t| t.as_second());
-    let layer = store.layer_from_dir(&result, &LayerOptions { clamp_mtime: clamp })?;
+    let layer = store.layer_from_dir(&result, &LayerOptions { clamp_mtime: clamp, ..LayerOptions::default() })?;
 
     let trial = place("trial")?;
     copy::copy(&stockade_image::files::files_of(&[store.layer_dir(&layer)?])?, &|_| true, &trial)?;

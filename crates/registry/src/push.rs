@@ -176,7 +176,7 @@ fn shipment(
 
 fn stored(store: &Store, blob: &Descriptor) -> Result<(Digest, u64, PathBuf)> {
     match store.blob_size(&blob.digest) {
-        Some(size) if size == blob.size => Ok((blob.digest, size, store.blob_path(&blob.digest))),
+        Some(size) if size == blob.size => Ok((blob.digest, size, store.blob_file(&blob.digest)?)),
         _ => {
             Err(stockade_image::ImageError::MissingBlob { digest: blob.digest, needed_by: "the image".to_owned() }
                 .into())

@@ -16,7 +16,7 @@ const LEVEL: u32 = 6;
 
 /// A layer in gzip: the store's own blob if it is that already, else a file in `dir`.
 pub(crate) fn gzip(store: &Store, layer: &Descriptor, dir: &Path) -> Result<(Descriptor, PathBuf)> {
-    let path = store.blob_path(&layer.digest);
+    let path = store.blob_file(&layer.digest)?;
     if matches!(layer.media_type.as_str(), media::LAYER_GZIP | media::DOCKER_LAYER_GZIP) {
         return Ok((layer.clone(), path));
     }

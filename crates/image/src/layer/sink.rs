@@ -34,7 +34,7 @@ pub(crate) struct SinkReport {
     pub blob_bytes: u64,
 }
 
-/// Takes an uncompressed tar and writes a zstd blob to a file.
+/// Takes an uncompressed tar and writes a zstd blob to a file, or only hashes it.
 pub(crate) struct LayerSink {
     chunk: Vec<u8>,
     tar_bytes: u64,
@@ -43,9 +43,15 @@ pub(crate) struct LayerSink {
 
 /// A tar that fits one chunk (a `WORKDIR`, a small `COPY`) never starts a thread.
 enum State {
-    Waiting(File),
-    Running { hash: Stage<Digest>, compress: Stage<(Digest, u64)>, sync: JoinHandle<()> },
+    Waiting(Output),
+    Running { hash: Stage<Digest>, compress: Option<Stage<(Digest, u64)>>, sync: JoinHandle<()> },
     Failed,
+}
+
+/// Where the blob goes. The file is on the file system that the layer is on.
+enum Output {
+    Zstd(File),
+    Nowhere(File),
 }
 
 struct Stage<T> {
@@ -56,7 +62,17 @@ struct Stage<T> {
 impl LayerSink {
     /// The blob is written to `file` from its present position.
     pub fn new(file: File) -> LayerSink {
-        LayerSink { chunk: Vec::with_capacity(64 * 1024), tar_bytes: 0, state: State::Waiting(file) }
+        LayerSink::to(Output::Zstd(file))
+    }
+
+    /// Nothing is written: the blob is the tar itself, and whoever wants it makes it again. `any` is a file of the file
+    /// system that the layer is on.
+    pub fn hashing(any: File) -> LayerSink {
+        LayerSink::to(Output::Nowhere(any))
+    }
+
+    fn to(output: Output) -> LayerSink {
+        LayerSink { chunk: Vec::with_capacity(64 * 1024), tar_bytes: 0, state: State::Waiting(output) }
     }
 
     /// Copies exactly `size` bytes from `source`, straight into the outgoing chunks.
@@ -81,15 +97,19 @@ impl LayerSink {
         self.tar_bytes += self.chunk.len() as u64;
         let chunk = Arc::new(std::mem::take(&mut self.chunk));
         let (diff_id, (digest, blob_bytes)) = match std::mem::replace(&mut self.state, State::Failed) {
-            State::Waiting(file) => {
+            State::Waiting(output) => {
                 let diff_id = Digest::of(&chunk);
-                (diff_id, compress(&mut std::iter::once(chunk), file, 0)?)
+                match output {
+                    Output::Zstd(file) => (diff_id, compress(&mut std::iter::once(chunk), file, 0)?),
+                    Output::Nowhere(_) => (diff_id, (diff_id, self.tar_bytes)),
+                }
             }
             State::Running { hash, compress, sync } => {
                 // If a thread has died, the join below tells why.
                 let _ = hash.send(&chunk);
-                let _ = compress.send(&chunk);
-                let results = (hash.join()?, compress.join()?);
+                let _ = compress.as_ref().map(|stage| stage.send(&chunk));
+                let diff_id = hash.join()?;
+                let results = (diff_id, compress.map_or(Ok((diff_id, self.tar_bytes)), Stage::join)?);
                 // It only started what the caller's own sync completes.
                 let _ = sync.join();
                 results
@@ -109,14 +129,14 @@ impl LayerSink {
             self.start()?;
         }
         let State::Running { hash, compress, .. } = &self.state else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        if hash.send(&chunk).is_ok() && compress.send(&chunk).is_ok() {
+        if hash.send(&chunk).is_ok() && compress.as_ref().is_none_or(|stage| stage.send(&chunk).is_ok()) {
             return Ok(());
         }
         // A thread ended early: its error is the true one.
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Running { hash, compress, .. } => {
                 hash.join()?;
-                compress.join()?;
+                compress.map(Stage::join).transpose()?;
                 Err(io::ErrorKind::BrokenPipe.into())
             }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
@@ -124,7 +144,8 @@ impl LayerSink {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        let State::Waiting(file) = std::mem::replace(&mut self.state, State::Failed) else { return Ok(()) };
+        let State::Waiting(output) = std::mem::replace(&mut self.state, State::Failed) else { return Ok(()) };
+        let (Output::Zstd(file) | Output::Nowhere(file)) = &output;
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_ZSTD_WORKERS));
         // The directory being packed has just been written. The disk may take it while the processors compress; the
         // sync before the layer is published then finds little left to do.
@@ -133,7 +154,12 @@ impl LayerSink {
             let _ = rustix::fs::syncfs(&sync);
         })?;
         let hash = Stage::spawn("layer-hash", |input| Ok(hash(&mut input.into_iter())))?;
-        let compress = Stage::spawn("layer-zstd", move |input| compress(&mut input.into_iter(), file, workers))?;
+        let compress = match output {
+            Output::Nowhere(_) => None,
+            Output::Zstd(file) => {
+                Some(Stage::spawn("layer-zstd", move |input| compress(&mut input.into_iter(), file, workers))?)
+            }
+        };
         self.state = State::Running { hash, compress, sync };
         Ok(())
     }

@@ -60,15 +60,20 @@ impl Store {
         staged.publish(self.blob_path(digest))
     }
 
-    /// Opens a blob. Its bytes are not verified.
+    /// Opens a blob; one that is made on demand is made now. Its bytes are not verified.
+    ///
+    /// Errors: `MissingBlob`; `DigestMismatch` if the directory that it is made of has changed.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+        let path = self.blob_file(digest)?;
+        File::open(&path).map_err(|e| missing_or(&path, digest, e))
+    }
+
+    /// Opens a blob that is a file already.
     ///
     /// Errors: `MissingBlob`.
-    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+    pub(super) fn open_stored_blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);
-        File::open(&path).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => ImageError::MissingBlob { digest: *digest, needed_by: "the image".into() },
-            _ => ImageError::io("open", &path, e),
-        })
+        File::open(&path).map_err(|e| missing_or(&path, digest, e))
     }
 
     /// Reads a document and verifies its digest.
@@ -94,13 +99,25 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Where a blob is, or would be.
+    /// Where a blob is, or would be. [`Store::blob_file`] also makes one that is made on demand.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.layout_dir().join("blobs/sha256").join(digest.hex())
     }
 
-    /// Length of a blob, `None` if it is not there.
+    /// Length of a blob, `None` if it is neither there nor can be made.
     pub fn blob_size(&self, digest: &Digest) -> Option<u64> {
+        self.stored_blob_size(digest).or_else(|| self.on_demand(digest).map(|meta| meta.blob.size))
+    }
+
+    /// Length of a blob that is a file already.
+    pub(super) fn stored_blob_size(&self, digest: &Digest) -> Option<u64> {
         fs::metadata(self.blob_path(digest)).ok().map(|m| m.len())
+    }
+}
+
+fn missing_or(path: &std::path::Path, digest: &Digest, error: io::Error) -> ImageError {
+    match error.kind() {
+        io::ErrorKind::NotFound => ImageError::MissingBlob { digest: *digest, needed_by: "the image".into() },
+        _ => ImageError::io("open", path, error),
     }
 }

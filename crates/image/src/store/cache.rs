@@ -132,7 +132,10 @@ impl Store {
 
     fn content_bytes(&self, digest: &Digest) -> u64 {
         let meta = self.meta(digest).ok().flatten();
-        meta.map_or_else(|| self.blob_size(digest).unwrap_or(0), |m| m.bytes + m.blob.size)
+        meta.map_or_else(
+            || self.stored_blob_size(digest).unwrap_or(0),
+            |m| m.bytes + self.stored_blob_size(&m.blob.digest).unwrap_or(0),
+        )
     }
 
     pub(super) fn cache_files(&self) -> Result<Vec<PathBuf>> {

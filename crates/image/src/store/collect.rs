@@ -163,7 +163,7 @@ impl Store {
         }
         for digest in digests_in(&self.layout_dir().join("blobs/sha256"))?.iter().filter(|d| doomed(d)) {
             let path = self.blob_path(digest);
-            *bytes += self.blob_size(digest).unwrap_or(0);
+            *bytes += self.stored_blob_size(digest).unwrap_or(0);
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(ImageError::io("remove", &path, e)),
                 _ => {}

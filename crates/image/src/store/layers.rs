@@ -34,6 +34,10 @@ pub struct Layer {
 pub struct LayerOptions {
     /// Times later than this (seconds since 1970) are set to it, in the tar and in the directory.
     pub clamp_mtime: Option<i64>,
+    /// About how many bytes of files the directory has, where the caller knows. From
+    /// [`ON_DEMAND_MIN_BYTES`](super::ondemand::MIN_BYTES) on, a layer that does not compress is stored once: its blob
+    /// is made when it is asked for.
+    pub bytes: u64,
 }
 
 /// One layer of an image for a reader that does not want to mount it.
@@ -52,7 +56,14 @@ pub struct LayerSource {
 impl LayerSource {
     /// The uncompressed tar. Its digest is not verified.
     pub fn open(&self) -> Result<LayerReader<'static>> {
-        LayerReader::new(File::open(&self.blob).map_err(ImageError::on("open", &self.blob))?)
+        match (File::open(&self.blob), &self.dir) {
+            (Ok(file), _) => LayerReader::new(file),
+            // The blob is made on demand, and nobody has asked for it.
+            (Err(e), Some(dir)) if e.kind() == std::io::ErrorKind::NotFound => {
+                LayerReader::new(super::ondemand::stream(dir)?)
+            }
+            (Err(e), _) => Err(ImageError::io("open", &self.blob, e)),
+        }
     }
 }
 
@@ -71,6 +82,9 @@ pub(super) struct Meta {
     /// Layers below must not be seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub root_opaque: bool,
+    /// The blob is the uncompressed tar and need not be there: the directory gives it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blob_on_demand: bool,
     /// What was left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -89,12 +103,17 @@ impl Store {
     /// place after an error while packing.
     pub fn layer_from_dir(&self, dir: &Path, options: &LayerOptions) -> Result<Layer> {
         let session = self.session()?;
-        let blob = StagedFile::new(Arc::clone(&session))?;
         let root = File::open(dir).map_err(ImageError::on("open", dir))?;
-        let mut sink = LayerSink::new(blob.handle()?);
+        let on_demand = options.bytes >= super::ondemand::MIN_BYTES && super::ondemand::is_worth_it(root.as_fd())?;
+        let blob = if on_demand { None } else { Some(StagedFile::new(Arc::clone(&session))?) };
+        let mut sink = match &blob {
+            Some(blob) => LayerSink::new(blob.handle()?),
+            None => LayerSink::hashing(root.try_clone().map_err(ImageError::on("open", dir))?),
+        };
         let report = pack(root.as_fd(), &mut sink, &PackOptions { clamp_mtime: options.clamp_mtime })?;
-        let sink = sink.finish().map_err(ImageError::on("write", &blob.path))?;
-        let descriptor = descriptor(media::LAYER_ZSTD, BlobInfo { digest: sink.digest, size: sink.blob_bytes });
+        let sink = sink.finish().map_err(ImageError::on("write", blob.as_ref().map_or(dir, |b| &b.path)))?;
+        let media_type = if on_demand { media::LAYER_TAR } else { media::LAYER_ZSTD };
+        let descriptor = descriptor(media_type, BlobInfo { digest: sink.digest, size: sink.blob_bytes });
         if let Some(known) = self.layer(&sink.diff_id)? {
             remove_tree(dir)?;
             return Ok(known);
@@ -110,9 +129,10 @@ impl Store {
             bytes: report.bytes,
             entries: report.entries,
             root_opaque: report.root_opaque,
+            blob_on_demand: on_demand,
             notes: Vec::new(),
         };
-        self.publish_layer(&staging, meta, Some(&blob))
+        self.publish_layer(&staging, meta, blob.as_ref())
     }
 
     /// Makes a layer of a tar, in any compression that [`LayerReader`] knows. Gzip and zstd streams are stored as they
@@ -185,6 +205,7 @@ impl Store {
             bytes: found.report.bytes,
             entries: found.report.entries,
             root_opaque: found.report.root_opaque,
+            blob_on_demand: false,
             notes: found.report.notes,
         };
         self.publish_layer(&staging, meta, blob)

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <root>/image/oci-layout, index.json, blobs/sha256/<digest>   an OCI image layout: the truth about images
-//! <root>/layers/<diff id>/fs, meta.json                        unpacked layers, lower directories of overlay mounts
+//! <root>/layers/<diff id>/fs, meta.json                        unpacked layers, lower directories of overlay mounts; the
+//!                                                              blob of a large one may be made of it on demand
 //! <root>/referrers/<digest of a manifest>                      what is attached to it: bills of materials and the like
 //! <root>/leases/<holder>                                       images that containers use
 //! <root>/cache/<digest of key>                                 the builder's cache
@@ -37,6 +38,7 @@ pub(crate) mod index;
 mod layers;
 mod leases;
 mod locks;
+mod ondemand;
 mod pulled;
 mod referrers;
 mod reserve;

@@ -69,7 +69,7 @@ impl Store {
                     continue;
                 }
                 let files = self.meta(&layer.diff_id).ok().flatten().map_or(0, |meta| meta.bytes);
-                let bytes = files + self.blob_size(&layer.descriptor.digest).unwrap_or(0);
+                let bytes = files + self.stored_blob_size(&layer.descriptor.digest).unwrap_or(0);
                 match users.get(&layer.diff_id) {
                     Some(0 | 1) | None => unique += bytes,
                     Some(_) => shared += bytes,

@@ -45,8 +45,12 @@ impl Store {
         Ok(good)
     }
 
-    /// Whether a blob that was not listed is whole: it came since, or it was damaged all along.
+    /// Whether a blob that was not listed is whole: it came since, or it was damaged all along. One that is made on
+    /// demand is as good as the directory, which the check of layers looks at.
     pub(super) fn is_good_blob(&self, promised: &Descriptor) -> bool {
+        if self.on_demand(&promised.digest).is_some_and(|meta| meta.blob.size == promised.size) {
+            return true;
+        }
         File::open(self.blob_path(&promised.digest))
             .and_then(hash)
             .is_ok_and(|found| found == (promised.digest, promised.size))

@@ -38,7 +38,10 @@ impl Store {
             checked.damages.push(Damage {
                 what: format!("unpacked layer {diff_id}"),
                 why,
-                advice: format!("remove `{}`; it is unpacked again when it is needed", path.display()),
+                advice: match self.on_demand(&diff_id).filter(|m| self.stored_blob_size(&m.blob.digest).is_none()) {
+                    Some(_) => "nothing else has its content: build, pull or load its image again".to_owned(),
+                    None => format!("remove `{}`; it is unpacked again when it is needed", path.display()),
+                },
                 repair: Repair::UnpackAgain { layer: diff_id },
             });
         }
@@ -49,6 +52,13 @@ impl Store {
     /// Unpacks the layer's blob once more and tells how the directory differs from that. A blob that is missing or
     /// damaged says nothing about the directory: the check of blobs and images tells of it.
     fn compare_layer(&self, meta: &Meta) -> Result<Option<String>> {
+        if meta.blob_on_demand && self.stored_blob_size(&meta.blob.digest).is_none() {
+            return Ok(match self.pack_again(meta, std::io::sink()) {
+                Ok(()) => None,
+                Err(ImageError::DigestMismatch { actual, .. }) => Some(format!("its content has the digest {actual}")),
+                Err(e) => Some(e.to_string()),
+            });
+        }
         let Ok(Some((staging, _))) = self.unpack_aside(meta) else { return Ok(None) };
         let wanted = staging.path().join("fs");
         let found = self.layer_path(&meta.diff_id).join("fs");
@@ -64,7 +74,7 @@ impl Store {
 
     /// A layer's blob, unpacked to a private directory. `None` if the blob is not there, an error if it is damaged.
     pub(super) fn unpack_aside(&self, meta: &Meta) -> Result<Option<(Staging, Ingested)>> {
-        let blob = match self.open_blob(&meta.blob.digest) {
+        let blob = match self.open_stored_blob(&meta.blob.digest) {
             Err(ImageError::MissingBlob { .. }) => return Ok(None),
             other => other?,
         };
