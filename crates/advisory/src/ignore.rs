@@ -70,12 +70,12 @@ impl IgnoreList {
             for finding in report.findings.iter_mut().filter(|f| rule.matches(f)) {
                 used = true;
                 if !ended && finding.ignored.is_none() {
-                    finding.ignored = Some(Statement {
+                    finding.ignored = Some(Box::new(Statement {
                         by: format!("{}:{}", self.file, rule.line),
                         status: "ignored".to_owned(),
                         reason: rule.reason.clone(),
                         until: rule.until.map(|d| d.to_string()),
-                    });
+                    }));
                 }
             }
             let place = format!("{}:{}", self.file, rule.line);

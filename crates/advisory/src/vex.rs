@@ -84,12 +84,12 @@ impl Vex {
                 ClaimStatus::UnderInvestigation => Status::Unknown,
                 ClaimStatus::Affected => Status::Affected,
             };
-            finding.vex = Some(Statement {
+            finding.vex = Some(Box::new(Statement {
                 by: self.file.clone(),
                 status: claim.status.word().to_owned(),
                 reason: claim.reason.clone(),
                 until: None,
-            });
+            }));
         }
         concerned
     }

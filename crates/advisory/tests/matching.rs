@@ -63,7 +63,7 @@ fn advisories_of_several_sources_about_one_vulnerability_are_one_finding() {
     assert_eq!(first.aliases, ["GHSA-1111-2222-3333", "PYSEC-2026-1"]);
     assert_eq!((first.severity, first.severity_source.as_str()), (Severity::High, "GitHub"));
     assert_eq!(first.advisories.len(), 2);
-    assert_eq!(first.fixed, ["2.0.0"]);
+    assert_eq!(*first.fixed, ["2.0.0"]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn an_advisory_of_a_distribution_is_one_finding_for_each_of_its_vulnerabilities(
         .find(Some(("debian", "12")), vec![package]);
     assert_eq!(ids(&matches), ["CVE-2026-1", "CVE-2026-2"]);
     assert_eq!(matches.hits[0].vulnerability.aliases, ["DSA-1-1"]);
-    assert_eq!(matches.hits[1].vulnerability.fixed, ["1.2-3+deb12u2"], "the later update counts");
+    assert_eq!(*matches.hits[1].vulnerability.fixed, ["1.2-3+deb12u2"], "the later update counts");
 }
 
 #[test]

@@ -69,8 +69,8 @@ pub enum Note {
     ThirdParty(Vec<String>),
     /// The file list of this dpkg package exists.
     FilesOf(String),
-    /// Hashes of the packages that a Go program holds code of.
-    GoPackages(#[serde(with = "crate::packed")] Vec<u64>),
+    /// What a Go program holds code of.
+    GoProgram(crate::analyzers::go_linked::GoProgram),
     /// Licences of the named package, from a file of its own.
     Licenses(String, Vec<String>),
 }

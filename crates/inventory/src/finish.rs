@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::analyzers::go_linked::GoProgram;
 use crate::facts::{FileFacts, Note};
 use crate::image_checks::Weakness;
 use crate::model::{Inventory, OsInfo, Package, PackageKind, Unknown};
@@ -29,7 +30,7 @@ pub fn finish(
     }
     crate::locks::apply(&mut facts, options, whole_system);
     let licenses = take_licenses(&mut facts);
-    let go_linked = take_go_packages(&mut facts);
+    let go_linked = take_go_programs(&mut facts);
     let mut packages = Vec::with_capacity(facts.iter().map(|(_, f)| f.packages.len()).sum());
     let (mut secrets, mut weaknesses) = (Vec::new(), Vec::new());
     for (layer, file) in facts {
@@ -109,12 +110,12 @@ fn limit(mut unknown: Vec<Unknown>) -> Vec<Unknown> {
     unknown
 }
 
-fn take_go_packages(facts: &mut [(Option<usize>, FileFacts)]) -> BTreeMap<String, Vec<u64>> {
+fn take_go_programs(facts: &mut [(Option<usize>, FileFacts)]) -> BTreeMap<String, GoProgram> {
     let mut map = BTreeMap::new();
     for (_, file) in facts {
         for note in &mut file.notes {
-            if let Note::GoPackages(packages) = note {
-                map.insert(file.path.clone(), std::mem::take(packages));
+            if let Note::GoProgram(program) = note {
+                map.insert(file.path.clone(), std::mem::take(program));
             }
         }
     }

@@ -47,11 +47,7 @@ mod walk;
 mod yaml;
 mod zip;
 
-/// Hash of a Go package's import path, as [`Inventory::go_linked`] holds it.
-pub fn go_package(import_path: &str) -> u64 {
-    analyzers::go_linked::hash(import_path.as_bytes())
-}
-
+pub use analyzers::go_linked::GoProgram;
 pub use eol::end_of_life;
 pub use error::InventoryError;
 pub use image_checks::{ImageFacts, Weakness, check_image};

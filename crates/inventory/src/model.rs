@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analyzers::go_linked::GoProgram;
 use crate::image_checks::Weakness;
 use crate::secrets::Secret;
 
@@ -23,9 +24,9 @@ pub struct Inventory {
     /// The layers that were read, lowest first; empty for a directory or a file.
     #[serde(default)]
     pub layers: Vec<LayerInfo>,
-    /// By the path of a Go program: sorted hashes ([`crate::go_package`]) of the packages that it holds code of.
+    /// By the path of a Go program: which packages and functions it holds code of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub go_linked: BTreeMap<String, Vec<u64>>,
+    pub go_linked: BTreeMap<String, GoProgram>,
     /// Credentials left in files, when `Options::secrets` asked for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Secret>,

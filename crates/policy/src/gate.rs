@@ -84,7 +84,7 @@ pub fn gate(settings: &GateSettings, report: &ScanReport, today: Date) -> Decisi
         if excepted || (settings.fixable && !finding.is_fixable()) {
             continue;
         }
-        let exploited = settings.known_exploited && finding.known_exploited;
+        let exploited = settings.known_exploited && finding.known_exploited();
         if !exploited && rules::is_recent(finding, settings.grace_days, today) {
             continue;
         }
@@ -134,7 +134,7 @@ fn offence(finding: &Finding) -> Offence {
         installed: finding.package.version.clone(),
         fixed: finding.fixed.first().cloned(),
         severity: finding.severity,
-        exploited: finding.known_exploited,
+        exploited: finding.known_exploited(),
     }
 }
 

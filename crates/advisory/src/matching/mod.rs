@@ -10,9 +10,13 @@ use crate::severity::{Cvss, Severity};
 use crate::version::Order;
 use range::Answer;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
+use std::sync::Arc;
 use stockade_advisory_db::import::oval::BINARY;
 use stockade_advisory_db::names::normalise;
+use stockade_advisory_db::reader::AffectedView;
 use stockade_advisory_db::{DbError, Note, Reader};
 use stockade_inventory::{Inventory, Package, PackageKind, Unknown};
 
@@ -44,44 +48,69 @@ pub struct Hit {
     /// Index into the inventory's packages.
     pub package: usize,
     /// The vulnerability.
-    pub vulnerability: Vulnerability,
+    pub vulnerability: Box<Vulnerability>,
 }
 
-/// Everything the database says about one vulnerability in one package.
+/// Everything the database says about one vulnerability in one package. What does not depend on the package's version
+/// is in [`Facts`], read as if it were here.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Vulnerability {
-    /// The id that it goes by: the CVE where there is one.
-    pub id: String,
-    /// All other ids, sorted.
-    pub aliases: Vec<String>,
+    /// What the advisories say of the vulnerability itself.
+    pub facts: Arc<Facts>,
     /// Affected, or unknown where the source has not found out.
     pub status: Status,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Who says so: a source's name, `CVSS`, or empty.
-    pub severity_source: String,
-    /// CVSS ratings, as published.
-    pub cvss: Vec<Cvss>,
     /// Versions that fix it, nearest first; empty when none is known.
-    pub fixed: Vec<String>,
+    pub fixed: Arc<[String]>,
     /// The distribution's handling.
     pub note: Note,
-    /// The advisory is about something other than a vulnerability: the word for it.
-    pub informational: Option<&'static str>,
-    /// In CISA's catalogue.
-    pub exploited: Option<Exploited>,
-    /// Probability of exploitation and percentile, 0 to 1.
-    pub epss: Option<Epss>,
     /// The advisories that say so.
     pub advisories: Vec<Advisory>,
     /// Parts of the package that must be in use for it to matter, where the source says.
     pub imports: Vec<String>,
     /// Whether the program holds code of one of these parts; `None` where that is not known.
     pub linked: Option<bool>,
+    /// Whether the program holds one of the functions named; `None` where that is not known, or none is named.
+    pub symbols_linked: Option<bool>,
+}
+
+/// What a set of advisories says of one vulnerability, whatever version is installed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facts {
+    /// The id that it goes by: the CVE where there is one, else the advisory's id.
+    pub id: String,
+    /// All other ids, sorted.
+    pub aliases: Vec<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who says so: a source's name, `CVSS 3.1`, or empty.
+    pub severity_source: String,
+    /// CVSS ratings, as published.
+    pub cvss: Vec<Cvss>,
+    /// In CISA's catalogue of exploited vulnerabilities.
+    pub exploited: Option<Exploited>,
+    /// FIRST's prediction: probability of exploitation and percentile, 0 to 1.
+    pub epss: Option<Epss>,
+    /// The advisory is about something other than a vulnerability: `unmaintained`, `unsound`, `malicious` …
+    pub informational: Option<Cow<'static, str>>,
     /// First publication, `YYYY-MM-DD`.
     pub published: Option<String>,
     /// Addresses.
     pub references: Vec<String>,
+}
+
+impl Facts {
+    /// Whether CISA lists it as exploited.
+    pub fn known_exploited(&self) -> bool {
+        self.exploited.is_some()
+    }
+}
+
+impl Deref for Vulnerability {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
 }
 
 /// Whether a package is affected.
@@ -98,7 +127,7 @@ pub enum Status {
 }
 
 /// From CISA's catalogue of known exploited vulnerabilities.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exploited {
     /// Day of its listing, `YYYY-MM-DD`.
     pub added: Option<String>,
@@ -121,13 +150,31 @@ pub struct Epss {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advisory {
     /// The publisher's id.
-    pub id: String,
+    #[serde(with = "text")]
+    pub id: Arc<str>,
     /// Name of the source in the database.
-    pub source: String,
+    #[serde(with = "text")]
+    pub source: Arc<str>,
     /// OSV's name of the ecosystem.
-    pub ecosystem: String,
+    #[serde(with = "text")]
+    pub ecosystem: Arc<str>,
     /// The comparison that decided, in words: `3.0.9-1 < 3.0.15-1~deb12u1`.
-    pub why: String,
+    #[serde(with = "text")]
+    pub why: Arc<str>,
+}
+
+/// Shared texts, written and read as plain ones.
+mod text {
+    use super::{Arc, Deserialize};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Into::into)
+    }
 }
 
 /// Names a package's advisories go by.
@@ -146,7 +193,7 @@ impl Database {
         let reader = self.reader()?;
         let mut matcher = Matcher {
             reader,
-            sources: reader.sources()?.into_iter().map(|s| s.source.name).collect(),
+            shared_facts: group::Shared::new(reader)?,
             options: *options,
             answered: HashMap::new(),
             shared: HashSet::new(),
@@ -161,7 +208,7 @@ impl Database {
 
 struct Matcher<'d> {
     reader: Reader<'d>,
-    sources: Vec<String>,
+    shared_facts: group::Shared<'d>,
     options: MatchOptions,
     /// Packages from one source package have one answer.
     answered: HashMap<Query, Answered>,
@@ -178,7 +225,7 @@ struct Answered {
     unreadable: Option<String>,
 }
 
-impl Matcher<'_> {
+impl<'d> Matcher<'d> {
     fn run(&mut self, inventory: &Inventory) -> Result<(), DbError> {
         let known = self.reader.ecosystems()?;
         let release = inventory.os.as_ref().map(|os| ecosystem::release(os, &known));
@@ -232,7 +279,7 @@ impl Matcher<'_> {
             return Ok(());
         }
         let queries = queries(package, release);
-        let mut found: Vec<Vulnerability> = Vec::new();
+        let mut found: Vec<Box<Vulnerability>> = Vec::new();
         for query in queries {
             self.use_of.used(&query.ecosystem);
             let answer = match self.answered.get(&query) {
@@ -257,8 +304,9 @@ impl Matcher<'_> {
             for mut vulnerability in answer.vulnerabilities {
                 // One answer names a vulnerability once: only earlier answers can have it.
                 if !found.iter().take(known).any(|f| f.id == vulnerability.id) {
-                    vulnerability.linked = linked(package, &vulnerability.imports, inventory);
-                    found.push(vulnerability);
+                    (vulnerability.linked, vulnerability.symbols_linked) =
+                        linked(package, &vulnerability.imports, inventory);
+                    found.push(Box::new(vulnerability));
                 }
             }
         }
@@ -271,8 +319,8 @@ impl Matcher<'_> {
     }
 
     /// Everything known about one name and version in one ecosystem.
-    fn ask(&self, query: &Query) -> Result<Answered, DbError> {
-        let entries = self.reader.package(&query.ecosystem, &query.name)?;
+    fn ask(&mut self, query: &Query) -> Result<Answered, DbError> {
+        let entries: Vec<AffectedView<'d>> = self.reader.package(&query.ecosystem, &query.name)?;
         let order = Order::of_ecosystem(&query.ecosystem);
         let mut answered = Answered::default();
         if entries.is_empty() {
@@ -285,7 +333,7 @@ impl Matcher<'_> {
         if let Some(Err(e)) = order.map(|o| o.check(&query.version)) {
             answered.unreadable = Some(format!("{e}, so {} advisories could not be compared", entries.len()));
         }
-        let mut collected = group::Collector::new(self.reader, &self.sources, query, order);
+        let mut collected = group::Collector::new(&mut self.shared_facts, query, order);
         for entry in &entries {
             if entry.not_linux() || entry.note() == Note::NotAffected {
                 continue;
@@ -304,17 +352,20 @@ impl Matcher<'_> {
 }
 
 /// Whether the Go program that a module was found in holds code of one of the packages named (`PATH` or
-/// `PATH#SYMBOL,…`).
-fn linked(package: &Package, imports: &[String], inventory: &Inventory) -> Option<bool> {
+/// `PATH#SYMBOL,…`), and whether it holds one of the functions named.
+fn linked(package: &Package, imports: &[String], inventory: &Inventory) -> (Option<bool>, Option<bool>) {
     if package.kind != PackageKind::Golang || imports.is_empty() {
-        return None;
+        return (None, None);
     }
-    let held = inventory.go_linked.get(&package.path)?;
-    let is_held = |import: &String| {
-        let path = import.split('#').next().unwrap_or_default();
-        held.binary_search(&stockade_inventory::go_package(path)).is_ok()
-    };
-    Some(imports.iter().any(is_held))
+    let Some(program) = inventory.go_linked.get(&package.path) else { return (None, None) };
+    let parts = || imports.iter().map(|i| i.split_once('#').map_or((i.as_str(), None), |(p, s)| (p, Some(s))));
+    let code = parts().any(|(path, _)| program.holds_package(path));
+    let named = parts().any(|(_, symbols)| symbols.is_some());
+    let function = parts().any(|(path, symbols)| match symbols {
+        Some(symbols) => symbols.split(',').any(|symbol| program.holds_function(path, symbol)),
+        None => program.holds_package(path),
+    });
+    (Some(code), (named && program.knows_functions()).then_some(function))
 }
 
 /// What to ask about a package. Nothing, for a package of a distribution that is not known.

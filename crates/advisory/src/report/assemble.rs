@@ -5,7 +5,10 @@ use super::{
     TargetOs, WeaknessEntry,
 };
 use crate::database::Database;
-use crate::matching::{Hit, Matches};
+use crate::matching::{Hit, Matches, Vulnerability};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
 use stockade_advisory_db::DbError;
 use stockade_inventory::{Inventory, Package, Secret, Weakness};
 
@@ -40,19 +43,7 @@ pub fn assemble(
     });
     let origin = |package: &Package| package.layer.and_then(|index| layers.get(index));
     let packages: Vec<PackageEntry> = inventory.packages.iter().map(|p| entry(p, origin(p))).collect();
-    let mut findings: Vec<Finding> = matches.hits.into_iter().filter_map(|hit| finding(hit, &packages)).collect();
-    findings.sort_by(|a, b| {
-        let key = |f: &Finding| (std::cmp::Reverse(f.severity), !f.known_exploited, f.package.kind);
-        key(a).cmp(&key(b)).then_with(|| {
-            (a.component(), &a.package.name, &a.package.version, &a.id, &a.path).cmp(&(
-                b.component(),
-                &b.package.name,
-                &b.package.version,
-                &b.id,
-                &b.path,
-            ))
-        })
-    });
+    let findings = findings(matches.hits, &packages);
     let mut unknown = inventory.unknown.clone();
     unknown.extend(matches.unknown);
     unknown.sort();
@@ -116,38 +107,89 @@ fn entry(package: &Package, origin: Option<&LayerOrigin>) -> PackageEntry {
     }
 }
 
-fn finding(hit: Hit, packages: &[PackageEntry]) -> Option<Finding> {
-    let package = packages.get(hit.package)?;
-    let v = hit.vulnerability;
-    Some(Finding {
-        id: v.id,
-        aliases: v.aliases,
-        package: FindingPackage {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            purl: package.purl.clone(),
-            kind: package.kind,
-            source: package.source.as_ref().map(|s| s.name.clone()),
-        },
-        path: package.path.clone(),
-        layer: package.layer.clone(),
-        instruction: package.instruction.clone(),
+/// What the findings of one package have in common.
+struct Subject {
+    package: Arc<FindingPackage>,
+    path: Arc<str>,
+    layer: Option<Arc<str>>,
+    instruction: Option<Arc<str>>,
+}
+
+impl Subject {
+    fn new(entry: &PackageEntry) -> Subject {
+        Subject {
+            package: Arc::new(FindingPackage {
+                name: entry.name.clone(),
+                version: entry.version.clone(),
+                purl: entry.purl.clone(),
+                kind: entry.kind,
+                source: entry.source.as_ref().map(|s| s.name.clone()),
+            }),
+            path: entry.path.as_str().into(),
+            layer: entry.layer.as_deref().map(Into::into),
+            instruction: entry.instruction.as_deref().map(Into::into),
+        }
+    }
+}
+
+/// Findings, worst first, then by package.
+fn findings(mut hits: Vec<Hit>, packages: &[PackageEntry]) -> Vec<Finding> {
+    let ranks = ranks(packages);
+    let rank = |hit: &Hit| ranks.get(hit.package).copied().unwrap_or(u32::MAX);
+    let path = |hit: &Hit| packages.get(hit.package).map_or("", |p| p.path.as_str());
+    hits.sort_by(|a, b| {
+        let worst = |h: &Hit| (Reverse(h.vulnerability.severity), !h.vulnerability.known_exploited());
+        worst(a)
+            .cmp(&worst(b))
+            .then_with(|| rank(a).cmp(&rank(b)))
+            .then_with(|| a.vulnerability.id.cmp(&b.vulnerability.id))
+            .then_with(|| path(a).cmp(path(b)))
+    });
+    let mut subjects: HashMap<usize, Subject> = HashMap::new();
+    let mut findings = Vec::with_capacity(hits.len());
+    for Hit { package, vulnerability } in hits {
+        let Some(entry) = packages.get(package) else { continue };
+        let subject = subjects.entry(package).or_insert_with(|| Subject::new(entry));
+        findings.push(finding(*vulnerability, subject));
+    }
+    findings
+}
+
+/// The place of each package in the order of kind, component, name and version.
+fn ranks(packages: &[PackageEntry]) -> Vec<u32> {
+    let key = |p: &PackageEntry| (p.kind, p.component().to_owned(), p.name.clone(), p.version.clone());
+    let mut keyed: Vec<_> = packages.iter().enumerate().map(|(index, p)| (key(p), index)).collect();
+    keyed.sort();
+    let mut ranks = vec![0; packages.len()];
+    let (mut rank, mut last) = (0, None);
+    for (key, index) in &keyed {
+        if last.is_some_and(|l| l != key) {
+            rank += 1;
+        }
+        last = Some(key);
+        if let Some(slot) = ranks.get_mut(*index) {
+            *slot = rank;
+        }
+    }
+    ranks
+}
+
+fn finding(v: Vulnerability, subject: &Subject) -> Finding {
+    Finding {
+        facts: v.facts,
+        package: subject.package.clone(),
+        path: subject.path.clone(),
+        layer: subject.layer.clone(),
+        instruction: subject.instruction.clone(),
         status: v.status,
-        severity: v.severity,
-        severity_source: v.severity_source,
-        cvss: v.cvss,
         fixed: v.fixed,
-        known_exploited: v.exploited.is_some(),
-        exploited: v.exploited,
-        epss: v.epss,
         vex: None,
         ignored: None,
-        note: v.note.word().map(str::to_owned),
-        informational: v.informational.map(str::to_owned),
+        note: v.note.word().map(Into::into),
         imports: v.imports,
         linked: v.linked,
+        symbols_linked: v.symbols_linked,
+        in_entry_point: None,
         advisories: v.advisories,
-        published: v.published,
-        references: v.references,
-    })
+    }
 }

@@ -3,15 +3,17 @@
 
 mod assemble;
 mod drift;
+mod finding;
 pub mod views;
 
-use crate::matching::{Advisory, CoverageUsed, Epss, Exploited, Status, coverage};
-use crate::severity::{Cvss, Severity};
+use crate::matching::{CoverageUsed, coverage};
+use crate::severity::Severity;
 use serde::{Deserialize, Serialize};
 use stockade_inventory::{PackageKind, SourcePackage, Unknown};
 
 pub use assemble::{LayerOrigin, assemble};
 pub use drift::{Drift, FileChange, FileDrift, PackageDrift};
+pub use finding::{Finding, FindingPackage, Statement};
 
 /// Name and version of the report's shape.
 pub const SCHEMA: &str = "stockade.scan/v1";
@@ -217,98 +219,6 @@ pub struct WeaknessEntry {
     pub instruction: Option<String>,
 }
 
-/// A vulnerability of a package.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The CVE where there is one, else the advisory's id.
-    pub id: String,
-    /// Other ids.
-    pub aliases: Vec<String>,
-    /// The package.
-    pub package: FindingPackage,
-    /// The file that lists it.
-    pub path: String,
-    /// `sha256:…` of the uncompressed layer that brought it.
-    pub layer: Option<String>,
-    /// The Dockerfile instruction that made the layer.
-    pub instruction: Option<String>,
-    /// Whether it is affected.
-    pub status: Status,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Who says so: a source, `CVSS 3.1`, or empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub severity_source: String,
-    /// CVSS ratings.
-    pub cvss: Vec<Cvss>,
-    /// Versions that fix it, nearest first. Empty: none is known.
-    pub fixed: Vec<String>,
-    /// Listed by CISA as exploited.
-    pub known_exploited: bool,
-    /// What CISA's catalogue says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exploited: Option<Exploited>,
-    /// FIRST's prediction.
-    pub epss: Option<Epss>,
-    /// A statement that changed the status, and by whom.
-    pub vex: Option<Statement>,
-    /// The person chose to ignore it, with the reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ignored: Option<Statement>,
-    /// The distribution's handling: `postponed`, `no-advisory`, `end-of-life` …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    /// Something other than a vulnerability: `unmaintained`, `unsound`, `malicious` …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub informational: Option<String>,
-    /// Parts of the package that must be in use for it to matter, where the source says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub imports: Vec<String>,
-    /// Whether the Go program holds code of one of these parts. A fact, no verdict: a finding is never hidden for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linked: Option<bool>,
-    /// The advisories that say so, each with the comparison that decided.
-    #[serde(default)]
-    pub advisories: Vec<Advisory>,
-    /// First publication, `YYYY-MM-DD`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub published: Option<String>,
-    /// Addresses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub references: Vec<String>,
-}
-
-/// The package of a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FindingPackage {
-    /// Name.
-    pub name: String,
-    /// Installed version.
-    pub version: String,
-    /// Package URL.
-    pub purl: String,
-    /// The purl type.
-    #[serde(rename = "type")]
-    pub kind: PackageKind,
-    /// The source package, for distributions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-}
-
-/// A statement about a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statement {
-    /// Who or what says it: a file's name.
-    pub by: String,
-    /// `not_affected`, `fixed`, `under_investigation`, `ignored` …
-    pub status: String,
-    /// Why.
-    pub reason: String,
-    /// Last day on which it holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
 impl ScanReport {
     /// Adds what must be said about the age of the facts today; replaces what was said on an earlier day.
     pub fn say_age(&mut self, today: jiff::civil::Date) {
@@ -319,28 +229,6 @@ impl ScanReport {
     /// Findings that count: affected or unknown, and not ignored.
     pub fn open_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|f| f.counts())
-    }
-}
-
-impl Finding {
-    /// Whether it counts: it is not ruled out by a statement, and not ignored.
-    pub fn counts(&self) -> bool {
-        self.status != Status::NotAffected && self.ignored.is_none()
-    }
-
-    /// Whether a version that fixes it is known.
-    pub fn is_fixable(&self) -> bool {
-        !self.fixed.is_empty()
-    }
-
-    /// Whether it goes by this id, in any spelling of case.
-    pub fn has_id(&self, id: &str) -> bool {
-        self.id.eq_ignore_ascii_case(id) || self.aliases.iter().any(|a| a.eq_ignore_ascii_case(id))
-    }
-
-    /// The component that an upgrade would be of: the source package of a distribution, else the package.
-    pub fn component(&self) -> &str {
-        self.package.source.as_deref().unwrap_or(&self.package.name)
     }
 }
 

@@ -165,7 +165,7 @@ impl FailOn {
         finding.counts()
             && match self {
                 FailOn::Least(least) => finding.severity >= least,
-                FailOn::Exploited => finding.known_exploited,
+                FailOn::Exploited => finding.known_exploited(),
                 FailOn::Secrets => false,
             }
     }
@@ -318,7 +318,7 @@ fn numbers(report: &ScanReport) -> Vec<String> {
         row.push(count(&|f| f.severity == severity));
     }
     let new = report.news.as_ref().map_or_else(|| "-".to_owned(), |n| n.added.len().to_string());
-    row.extend([count(&|f| f.known_exploited), count(&Finding::is_fixable), new, report.unknown.len().to_string()]);
+    row.extend([count(&|f| f.known_exploited()), count(&Finding::is_fixable), new, report.unknown.len().to_string()]);
     row
 }
 
@@ -375,7 +375,7 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
         // Written as it is made: the text of many findings is larger than they are.
         return scanner::write_with(args.output.as_deref(), |out| {
             serde_json::to_writer_pretty(&mut *out, report)?;
-            out.write_all(b"\n")
+            std::io::Write::write_all(out, b"\n")
         });
     }
     let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -431,7 +431,7 @@ fn say_summary(report: &ScanReport) {
     let open = distinct(report, &|_| true);
     let marked = [
         (distinct(report, &|f| f.severity == Severity::Critical), "critical"),
-        (distinct(report, &|f| f.known_exploited), "known to be exploited"),
+        (distinct(report, &|f| f.known_exploited()), "known to be exploited"),
     ];
     let marked: Vec<String> = marked.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
     let marked = if marked.is_empty() { String::new() } else { format!(" ({})", marked.join(", ")) };
@@ -529,7 +529,7 @@ mod tests {
         let mut new = report("high", "affected", false);
         let old = report("high", "affected", false);
         let mut added = new.findings[0].clone();
-        added.id = "CVE-2026-2".into();
+        std::sync::Arc::make_mut(&mut added.facts).id = "CVE-2026-2".into();
         new.findings.push(added);
         subtract(&mut new, &old);
         assert_eq!(new.findings.len(), 1);

@@ -16,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use stockade_advisory::matching::MatchOptions;
@@ -96,43 +97,68 @@ pub fn today() -> jiff::civil::Date {
 /// Writes a report or list where the person asked: `-` is stdout, a pipe or device is written to as it is, and a file is
 /// replaced at once.
 pub fn write_output(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    use std::io::Write as _;
     if path == Path::new("-") {
-        std::io::stdout().lock().write_all(bytes)?;
+        io::stdout().lock().write_all(bytes)?;
         return Ok(());
     }
     let special = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
     if special {
-        let failed = |e: std::io::Error| Failure::new(format!("cannot write `{}`: {e}", path.display()));
+        let failed = |e: io::Error| Failure::new(format!("cannot write `{}`: {e}", path.display()));
         let mut file = std::fs::File::options().write(true).open(path).map_err(failed)?;
         return file.write_all(bytes).map_err(failed);
     }
     Ok(stockade_durable::write(path, bytes, 0o644)?)
 }
 
-/// The same for what is written piece by piece; without a path to stdout.
-pub fn write_with(
-    path: Option<&Path>,
-    write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
-) -> Result<(), Failure> {
-    use std::io::Write as _;
-    let Some(path) = path.filter(|p| *p != Path::new("-")) else {
-        let mut out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
-        return Ok(write(&mut out).and_then(|()| out.flush())?);
+/// Collects small pieces of output to large ones. Unlike `BufWriter` it is one type whatever it writes to, so that
+/// a serialiser's many small writes are inlined.
+pub struct Pieces<'a> {
+    buffer: Vec<u8>,
+    out: &'a mut dyn Write,
+}
+
+/// Bytes of a piece of output.
+const PIECE_BYTES: usize = 128 << 10;
+
+impl Write for Pieces<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.buffer);
+        self.buffer.clear();
+        written
+    }
+}
+
+/// The same for what is written piece by piece; without a path to stdout. A report can be made again: it is not waited
+/// for until it is on the disk.
+pub fn write_with(path: Option<&Path>, write: impl FnOnce(&mut Pieces<'_>) -> io::Result<()>) -> Result<(), Failure> {
+    let whole = |out: &mut dyn Write| {
+        let mut pieces = Pieces { buffer: Vec::with_capacity(PIECE_BYTES + (4 << 10)), out };
+        write(&mut pieces).and_then(|()| pieces.flush())
     };
-    let failed = |e: std::io::Error| Failure::new(format!("cannot write `{}`: {e}", path.display()));
+    let Some(path) = path.filter(|p| *p != Path::new("-")) else {
+        return Ok(whole(&mut io::stdout().lock())?);
+    };
+    let failed = |e: io::Error| Failure::new(format!("cannot write `{}`: {e}", path.display()));
     let special = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
     if special {
-        let file = std::fs::File::options().write(true).open(path).map_err(failed)?;
-        let mut out = std::io::BufWriter::with_capacity(64 << 10, file);
-        return write(&mut out).and_then(|()| out.flush()).map_err(failed);
+        let mut file = std::fs::File::options().write(true).open(path).map_err(failed)?;
+        return whole(&mut file).map_err(failed);
     }
     let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = directory.join(stockade_durable::temporary_name());
-    let result = std::fs::File::options().write(true).create_new(true).open(&temporary).and_then(|file| {
-        let mut out = std::io::BufWriter::with_capacity(64 << 10, file);
-        write(&mut out)?;
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    let result = std::fs::File::options().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+        whole(&mut file)?;
         std::fs::rename(&temporary, path)
     });
     if result.is_err() {

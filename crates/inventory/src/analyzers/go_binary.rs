@@ -38,8 +38,8 @@ impl Analyzer for GoBinary {
         let (version, modules) = read_info(elf, source, part)?;
         toolchain(&version, out);
         modules_of(&modules, out);
-        if let Some(packages) = go_linked::packages(elf, source) {
-            out.note(Note::GoPackages(packages));
+        if let Some(program) = go_linked::read(elf, source) {
+            out.note(Note::GoProgram(program));
         }
         Ok(())
     }

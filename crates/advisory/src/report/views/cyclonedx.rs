@@ -106,7 +106,7 @@ fn vulnerability(
     let Some(first) = members.first() else { return json!({}) };
     let affects: Vec<Value> = members
         .iter()
-        .filter_map(|f| refs.get(&(f.package.purl.as_str(), f.path.as_str())).map(|r| (r, f)))
+        .filter_map(|f| refs.get(&(f.package.purl.as_str(), &*f.path)).map(|r| (r, f)))
         .map(|(reference, f)| json!({"ref": reference, "versions": [{"version": f.package.version, "status": match f.status { Status::NotAffected => "unaffected", Status::Unknown => "unknown", Status::Affected => "affected" }}]}))
         .collect();
     let mut analysis = json!({"state": state});
@@ -146,7 +146,7 @@ fn vulnerability(
     if let Some(published) = &first.published {
         value["published"] = json!(format!("{published}T00:00:00Z"));
     }
-    if first.known_exploited {
+    if first.known_exploited() {
         value["properties"] = json!([{"name": "stockade:known-exploited", "value": "true"}]);
     }
     value

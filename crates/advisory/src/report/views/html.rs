@@ -153,7 +153,7 @@ fn row(out: &mut String, f: &Finding) {
         || escape(&f.id),
         |url| format!("<a href=\"{}\" rel=\"noreferrer\">{}</a>", escape(&url), escape(&f.id)),
     );
-    let mark = if f.known_exploited { " <span class=\"mark\">exploited</span>" } else { "" };
+    let mark = if f.known_exploited() { " <span class=\"mark\">exploited</span>" } else { "" };
     let doubt = if f.status == Status::Unknown { " not known whether affected" } else { "" };
     let fixed = if f.fixed.is_empty() {
         "–".to_owned()

@@ -29,7 +29,7 @@ pub fn junit(report: &ScanReport) -> String {
             } else {
                 format!("fixed in {}", f.fixed.join(", "))
             };
-            let exploited = if f.known_exploited { ", known to be exploited" } else { "" };
+            let exploited = if f.known_exploited() { ", known to be exploited" } else { "" };
             let _ = writeln!(
                 out,
                 "    <testcase classname=\"{}\" name=\"{} [{}]\">",

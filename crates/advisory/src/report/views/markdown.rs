@@ -24,7 +24,7 @@ pub fn markdown(report: &ScanReport) -> String {
         out.push_str("\n| severity | id | package | installed | fixed in |\n| --- | --- | --- | --- | --- |\n");
         for f in &open {
             let id = canonical_url(&f.id).map_or_else(|| text(&f.id), |url| format!("[{}]({url})", text(&f.id)));
-            let mark = if f.known_exploited { " **exploited**" } else { "" };
+            let mark = if f.known_exploited() { " **exploited**" } else { "" };
             let doubt = if f.status == Status::Unknown { " (not known whether affected)" } else { "" };
             let fixed = if f.fixed.is_empty() {
                 "–".to_owned()

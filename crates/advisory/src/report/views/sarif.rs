@@ -108,7 +108,7 @@ fn result(finding: &Finding, rule_index: usize) -> Value {
     } else {
         format!("fixed in {}", finding.fixed.join(", "))
     };
-    let exploited = if finding.known_exploited { "; known to be exploited" } else { "" };
+    let exploited = if finding.known_exploited() { "; known to be exploited" } else { "" };
     let mut value = json!({
         "ruleId": finding.id,
         "ruleIndex": rule_index,
@@ -118,7 +118,7 @@ fn result(finding: &Finding, rule_index: usize) -> Value {
         "locations": [location(&finding.path, finding.instruction.as_deref())],
         // The same finding keeps its identity over scans: id, package and place, not versions.
         "partialFingerprints": {"stockade/v1": format!("{}|{}|{}|{}", finding.id, package.kind, package.name, finding.path)},
-        "properties": {"purl": package.purl, "fixedVersions": finding.fixed, "layer": finding.layer}
+        "properties": {"purl": package.purl, "fixedVersions": &*finding.fixed, "layer": finding.layer.as_deref()}
     });
     if finding.status == Status::NotAffected || finding.ignored.is_some() {
         // A suppressed result must not be of kind "review".

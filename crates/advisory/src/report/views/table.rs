@@ -118,7 +118,7 @@ impl Row<'_> {
 
     fn severity(&self) -> String {
         let mut text = self.first.severity.word().to_owned();
-        if self.first.known_exploited {
+        if self.first.known_exploited() {
             text.push_str(", exploited");
         }
         if self.first.linked == Some(false) {

@@ -99,11 +99,11 @@ fn below(store: &Store, layers: &[String]) -> Result<Option<Image>, Failure> {
 }
 
 fn leave_out(report: &mut ScanReport, base_layers: &BTreeSet<&str>, base: Option<&Image>) {
-    let of_base = |layer: &Option<String>| layer.as_deref().is_some_and(|l| base_layers.contains(l));
+    let of_base = |layer: Option<&str>| layer.is_some_and(|l| base_layers.contains(l));
     let all = report.findings.len() + report.secrets.len() + report.weaknesses.len();
-    report.findings.retain(|f| !of_base(&f.layer));
-    report.secrets.retain(|s| !of_base(&s.layer));
-    report.weaknesses.retain(|w| !of_base(&w.layer));
+    report.findings.retain(|f| !of_base(f.layer.as_deref()));
+    report.secrets.retain(|s| !of_base(s.layer.as_deref()));
+    report.weaknesses.retain(|w| !of_base(w.layer.as_deref()));
     let left = all - report.findings.len() - report.secrets.len() - report.weaknesses.len();
     let name = base.and_then(|b| b.names.first().cloned()).unwrap_or_else(|| "the base image".to_owned());
     report.notes.push(format!("{left} findings come from {name} and were left out (--exclude-base)"));
@@ -120,21 +120,23 @@ fn name_lines(
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let known: Vec<(String, usize)> =
         dockerfile.instructions.iter().map(|i| (plain(&i.original), line_of(i))).collect();
-    let name = |layer: &Option<String>, instruction: &mut Option<String>| {
-        let of_base = layer.as_deref().is_some_and(|l| base_layers.contains(l));
-        let line = if of_base {
+    let named = |layer: Option<&str>, instruction: Option<&str>| -> Option<String> {
+        let line = if layer.is_some_and(|l| base_layers.contains(l)) {
             from
         } else {
-            let wanted = instruction.as_deref().map(plain);
+            let wanted = instruction.map(plain);
             known.iter().find(|(text, _)| Some(text) == wanted.as_ref()).map(|(_, line)| *line)
         };
-        if let Some(line) = line {
-            let text = instruction.take().unwrap_or_default();
-            *instruction = Some(format!("{file}:{line} {text}").trim_end().to_owned());
-        }
+        line.map(|line| format!("{file}:{line} {}", instruction.unwrap_or_default()).trim_end().to_owned())
     };
-    report.packages.iter_mut().for_each(|p| name(&p.layer, &mut p.instruction));
-    report.findings.iter_mut().for_each(|f| name(&f.layer, &mut f.instruction));
-    report.secrets.iter_mut().for_each(|s| name(&s.layer, &mut s.instruction));
-    report.weaknesses.iter_mut().for_each(|w| name(&w.layer, &mut w.instruction));
+    macro_rules! name_all {
+        ($($list:ident),*) => {$(
+            for item in &mut report.$list {
+                if let Some(text) = named(item.layer.as_deref(), item.instruction.as_deref()) {
+                    item.instruction = Some(text.into());
+                }
+            }
+        )*};
+    }
+    name_all!(packages, findings, secrets, weaknesses);
 }
