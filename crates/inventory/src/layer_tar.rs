@@ -1,7 +1,7 @@
 //! Reads one layer from its tar stream, without unpacking it.
 
 use std::collections::HashMap;
-use std::io::{Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 
 use crate::analyzer::{Matcher, Size, run};
 use crate::analyzers;
@@ -20,6 +20,8 @@ use crate::tarstream::{Entry, Kind, TarError, TarStream};
 const MEMORY_BYTES: u64 = 48 << 20;
 /// Largest binary or archive looked into when it comes out of a stream.
 const SPOOL_BYTES: u64 = 2 << 30;
+/// Bytes decompressed at a time.
+pub(crate) const BUFFER_BYTES: usize = 256 << 10;
 /// Hard links kept for a second reading.
 const MAX_PENDING: usize = 100_000;
 
@@ -29,6 +31,16 @@ const MAX_PENDING: usize = 100_000;
 /// second time, for hard links whose target did not look interesting; without it they are reported.
 pub fn scan_layer<'a>(
     stream: impl Read,
+    diff_id: &str,
+    reopen: Option<&dyn Fn() -> std::io::Result<Box<dyn Read + Send + 'a>>>,
+    options: &Options,
+) -> LayerInventory {
+    scan_buffered(BufReader::with_capacity(BUFFER_BYTES, stream), diff_id, reopen, options)
+}
+
+/// The same for a stream with a buffer of its own.
+pub(crate) fn scan_buffered<'a>(
+    stream: impl BufRead,
     diff_id: &str,
     reopen: Option<&dyn Fn() -> std::io::Result<Box<dyn Read + Send + 'a>>>,
     options: &Options,
@@ -72,7 +84,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    fn pass<R: Read>(&mut self, mut stream: TarStream<R>) {
+    fn pass<R: BufRead>(&mut self, mut stream: TarStream<R>) {
         loop {
             match stream.next() {
                 Ok(None) => return,
@@ -97,7 +109,7 @@ impl<'o> Reader<'o> {
         self.layer.unknown.push(Unknown::new("layer", "", why));
     }
 
-    fn entry<R: Read>(&mut self, entry: &Entry, stream: &mut TarStream<R>) -> Result<(), TarError> {
+    fn entry<R: BufRead>(&mut self, entry: &Entry, stream: &mut TarStream<R>) -> Result<(), TarError> {
         let path = entry.path.as_slice();
         let (dir, name) = match path.iter().rposition(|b| *b == b'/') {
             Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
@@ -157,7 +169,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    fn file<R: Read>(&mut self, entry: &Entry, name: &[u8], stream: &mut TarStream<R>) -> Result<(), TarError> {
+    fn file<R: BufRead>(&mut self, entry: &Entry, name: &[u8], stream: &mut TarStream<R>) -> Result<(), TarError> {
         let mut found = std::mem::take(&mut self.found);
         self.matcher.find(&entry.path, name, &mut found);
         let binary = may_be_binary(&entry.path, name) && promising(entry.mode, entry.size, name);
@@ -186,7 +198,7 @@ impl<'o> Reader<'o> {
     }
 
     /// Reads as much of the contents as the analysers may need, then runs them.
-    fn read<R: Read>(
+    fn read<R: BufRead>(
         &mut self,
         entry: &Entry,
         found: &[u16],
@@ -248,7 +260,7 @@ impl<'o> Reader<'o> {
     }
 
     /// Copies the rest of the entry, after what is in the buffer, to an unlinked file.
-    fn spool<R: Read>(&mut self, stream: &mut TarStream<R>) -> Result<std::fs::File, SpoolError> {
+    fn spool<R: BufRead>(&mut self, stream: &mut TarStream<R>) -> Result<std::fs::File, SpoolError> {
         let mut file = tempfile::tempfile().map_err(SpoolError::Disk)?;
         loop {
             file.write_all(&self.buffer).map_err(SpoolError::Disk)?;
@@ -307,7 +319,7 @@ impl<'o> Reader<'o> {
             return;
         }
         if let Some(Ok(stream)) = reopen.map(|open| open()) {
-            let mut stream = TarStream::new(stream);
+            let mut stream = TarStream::new(BufReader::with_capacity(BUFFER_BYTES, stream));
             while let Ok(Some(entry)) = stream.next() {
                 if entry.kind != Kind::File {
                     continue;
@@ -329,7 +341,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    fn link_contents<R: Read>(
+    fn link_contents<R: BufRead>(
         &mut self,
         target: &Entry,
         links: Vec<Vec<u8>>,

@@ -3,7 +3,7 @@
 //! Formats: ustar, GNU (long names, base-256 numbers, old sparse headers) and PAX (`path`, `linkpath`, `size`,
 //! sparse names), as in tar(5). Contents of entries nobody asks for are skipped without copying.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 const BLOCK: u64 = 512;
 /// Longest extended header or long name that is read, in bytes. Linux paths end at 4 KiB; xattrs can add 64 KiB.
@@ -64,18 +64,18 @@ struct Extended {
 }
 
 /// Reads entries in turn.
-pub struct TarStream<R: Read> {
-    reader: BufReader<R>,
+pub struct TarStream<R: BufRead> {
+    reader: R,
     /// Contents not read yet, and padding after them.
     left: u64,
     padding: u64,
     offset: u64,
 }
 
-impl<R: Read> TarStream<R> {
+impl<R: BufRead> TarStream<R> {
     /// Over a decompressed stream.
     pub fn new(reader: R) -> Self {
-        Self { reader: BufReader::with_capacity(256 << 10, reader), left: 0, padding: 0, offset: 0 }
+        Self { reader, left: 0, padding: 0, offset: 0 }
     }
 
     /// The next entry, or `None` at the end.

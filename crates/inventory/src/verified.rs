@@ -4,13 +4,14 @@
 //! that of the bytes, and not what a document beside them says: an archive or registry could otherwise put a false
 //! inventory under the id of somebody else's layer.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use crate::layer::LayerInventory;
-use crate::layer_tar::scan_layer;
+use crate::layer_tar::{BUFFER_BYTES, scan_buffered};
 use crate::model::Unknown;
 use crate::options::Options;
 
@@ -54,6 +55,96 @@ fn digest_of(hash: &Sha256) -> String {
     hash.clone().finalize().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
+/// Chunks that wait for the digest at most.
+const MAX_WAITING: usize = 4;
+
+/// A stream in chunks, each of which goes to a thread that computes the digest while this one reads on.
+struct Chunked<R> {
+    inner: R,
+    chunk: Arc<Vec<u8>>,
+    at: usize,
+    hashing: SyncSender<Arc<Vec<u8>>>,
+    /// Chunks that were hashed, to be filled again.
+    back: Receiver<Arc<Vec<u8>>>,
+    /// What ended the stream: said again to everybody who reads on, for a broken decoder may call it the end.
+    broken: Option<(io::ErrorKind, String)>,
+}
+
+impl<R: Read> Chunked<R> {
+    fn new(inner: R, hashing: SyncSender<Arc<Vec<u8>>>, back: Receiver<Arc<Vec<u8>>>) -> Self {
+        Chunked { inner, chunk: Arc::default(), at: 0, hashing, back, broken: None }
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        self.at = 0;
+        self.chunk = Arc::default();
+        if let Some((kind, why)) = &self.broken {
+            return Err(io::Error::new(*kind, why.clone()));
+        }
+        let used = self.back.try_recv().ok().and_then(|chunk| Arc::try_unwrap(chunk).ok());
+        let mut bytes = used.unwrap_or_else(|| vec![0; BUFFER_BYTES]);
+        bytes.resize(BUFFER_BYTES, 0);
+        let mut filled = 0;
+        while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match self.inner.read(room) {
+                Ok(0) => break,
+                Ok(got) => filled += got,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.broken = Some((e.kind(), e.to_string()));
+                    break;
+                }
+            }
+        }
+        bytes.truncate(filled);
+        if filled > 0 {
+            // What came before the damage is read first.
+            self.chunk = Arc::new(bytes);
+            return self.hashing.send(Arc::clone(&self.chunk)).map_err(io::Error::other);
+        }
+        match &self.broken {
+            Some((kind, why)) => Err(io::Error::new(*kind, why.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<R: Read> BufRead for Chunked<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at >= self.chunk.len() {
+            self.refill()?;
+        }
+        Ok(self.chunk.get(self.at..).unwrap_or_default())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+}
+
+impl<R: Read> Read for Chunked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let have = self.fill_buf()?;
+        let step = have.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..step), have.get(..step)) {
+            to.copy_from_slice(from);
+        }
+        self.consume(step);
+        Ok(step)
+    }
+}
+
+/// The digest of all chunks that come.
+fn hash_all(chunks: &Receiver<Arc<Vec<u8>>>, back: &Sender<Arc<Vec<u8>>>) -> Sha256 {
+    let mut hash = Sha256::new();
+    for chunk in chunks {
+        hash.update(chunk.as_slice());
+        // Nobody takes them back any more when the stream has ended.
+        let _ = back.send(chunk);
+    }
+    hash
+}
+
 /// Reads a layer as [`crate::scan_layer`] does. Its `diff_id` is the digest of the bytes that were read; empty when the
 /// stream could not be read to its end.
 pub fn scan_layer_verified<'a>(
@@ -61,21 +152,30 @@ pub fn scan_layer_verified<'a>(
     reopen: Option<&dyn Fn() -> io::Result<Box<dyn Read + Send + 'a>>>,
     options: &Options,
 ) -> LayerInventory {
-    let mut stream = Hashing { inner: stream, hash: Sha256::new() };
     let seen = Arc::new(Mutex::new(None));
     let again = |open: &dyn Fn() -> io::Result<Box<dyn Read + Send + 'a>>| {
         let stream = Hashing { inner: open()?, hash: Sha256::new() };
         Ok(Box::new(Again { stream, seen: Arc::clone(&seen) }) as Box<dyn Read + Send + 'a>)
     };
-    let mut layer = match reopen {
-        Some(open) => scan_layer(&mut stream, "", Some(&|| again(open)), options),
-        None => scan_layer(&mut stream, "", None, options),
-    };
-    // With an entry limit reached, gigabytes may follow: they are not read for the digest's sake alone.
-    let tail = io::copy(&mut (&mut stream).take(MAX_TAIL_BYTES), &mut io::sink());
-    if tail.is_ok_and(|bytes| bytes < MAX_TAIL_BYTES) {
-        layer.diff_id = digest_of(&stream.hash);
-    }
+    let (to_hash, chunks) = mpsc::sync_channel(MAX_WAITING);
+    let (give_back, back) = mpsc::channel();
+    let mut layer = std::thread::scope(|scope| {
+        let hasher = scope.spawn(move || hash_all(&chunks, &give_back));
+        let mut stream = Chunked::new(stream, to_hash, back);
+        let mut layer = match reopen {
+            Some(open) => scan_buffered(&mut stream, "", Some(&|| again(open)), options),
+            None => scan_buffered(&mut stream, "", None, options),
+        };
+        // With an entry limit reached, gigabytes may follow: they are not read for the digest's sake alone.
+        let tail = io::copy(&mut (&mut stream).take(MAX_TAIL_BYTES), &mut io::sink());
+        drop(stream);
+        if let Ok(hash) = hasher.join()
+            && tail.is_ok_and(|bytes| bytes < MAX_TAIL_BYTES)
+        {
+            layer.diff_id = digest_of(&hash);
+        }
+        layer
+    });
     if let Some(second) = seen.lock().unwrap_or_else(PoisonError::into_inner).take()
         && second != layer.diff_id
     {
@@ -135,6 +235,40 @@ mod tests {
         assert_eq!(found.diff_id, false_id);
         assert!(!found.is_whole());
         assert!(found.unknown[0].why.contains("and the image names sha256:0000"), "{:?}", found.unknown);
+    }
+
+    #[test]
+    fn what_breaks_once_is_never_an_end() {
+        struct Breaks(u8);
+        impl Read for Breaks {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                match self.0 {
+                    1 => {
+                        let bytes = layer();
+                        buffer[..512].copy_from_slice(&bytes[..512]);
+                        Ok(512)
+                    }
+                    2 => Err(io::Error::other("broken")),
+                    _ => Ok(0),
+                }
+            }
+        }
+        let found = scan_layer_verified(Breaks(0), None, &Options::default());
+        assert_eq!((found.entries, found.diff_id.as_str()), (1, ""));
+        assert!(found.unknown[0].why.contains("broken"), "{:?}", found.unknown);
+    }
+
+    #[test]
+    fn large_streams_have_the_digest_of_all_their_chunks() {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3_000_000);
+        tar.append_data(&mut header, "x", io::repeat(7).take(3_000_000)).unwrap();
+        let bytes = tar.into_inner().unwrap();
+        let expected = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let found = scan_layer_verified(bytes.as_slice(), None, &Options::default());
+        assert_eq!(found.diff_id, format!("sha256:{expected}"));
     }
 
     #[test]
