@@ -69,6 +69,9 @@ pub enum Note {
     ThirdParty(Vec<String>),
     /// The file list of this dpkg package exists.
     FilesOf(String),
+    /// Whose the owned files of a database with all packages are: each package, and how many of the hashes in
+    /// [`FileFacts::owned`] follow for it.
+    FilesOfEach(Vec<(String, u32)>),
     /// What a Go program holds code of.
     GoProgram(crate::analyzers::go_linked::GoProgram),
     /// Licences of the named package, from a file of its own.
@@ -81,13 +84,15 @@ pub struct Sink<'a> {
     pub limits: &'a Limits,
     facts: FileFacts,
     dropped: usize,
+    files_of: Vec<(String, u32)>,
+    told: usize,
 }
 
 impl<'a> Sink<'a> {
     /// For one analyser and one file.
     pub fn new(path: &str, found_by: &str, limits: &'a Limits) -> Self {
         let facts = FileFacts { path: path.to_owned(), found_by: found_by.to_owned(), ..FileFacts::default() };
-        Self { limits, facts, dropped: 0 }
+        Self { limits, facts, dropped: 0, files_of: Vec::new(), told: 0 }
     }
 
     /// Adds a package. One without a name, or with an absurdly long one, becomes `unknown`.
@@ -121,6 +126,13 @@ impl<'a> Sink<'a> {
         self.facts.owned.push(pathhash::owner(path));
     }
 
+    /// Says that the files since the last call, or the first, are of this package.
+    pub fn files_of(&mut self, package: &str) {
+        let files = self.facts.owned.len() - self.told;
+        self.told = self.facts.owned.len();
+        self.files_of.push((package.to_owned(), u32::try_from(files).unwrap_or(u32::MAX)));
+    }
+
     /// Leaves a note for the step that sees all files.
     pub fn note(&mut self, note: Note) {
         self.facts.notes.push(note);
@@ -136,6 +148,9 @@ impl<'a> Sink<'a> {
             self.unknown("limit", why);
         }
         self.facts.owned.shrink_to_fit();
+        if !self.files_of.is_empty() {
+            self.facts.notes.push(Note::FilesOfEach(self.files_of));
+        }
         self.facts
     }
 }

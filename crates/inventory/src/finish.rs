@@ -9,6 +9,7 @@ use crate::model::{Inventory, OsInfo, Package, PackageKind, Unknown};
 use crate::options::Options;
 use crate::os;
 use crate::owners;
+use crate::ownership::Ownership;
 use crate::purl;
 use crate::secrets::Secret;
 
@@ -31,6 +32,7 @@ pub fn finish(
     crate::locks::apply(&mut facts, options, whole_system);
     let licenses = take_licenses(&mut facts);
     let go_linked = take_go_programs(&mut facts);
+    let ownership = Ownership::take(facts.iter_mut().map(|(_, file)| file));
     let mut packages = Vec::with_capacity(facts.iter().map(|(_, f)| f.packages.len()).sum());
     let (mut secrets, mut weaknesses) = (Vec::new(), Vec::new());
     for (layer, file) in facts {
@@ -67,7 +69,17 @@ pub fn finish(
     }
     secrets.sort();
     weaknesses.sort();
-    Inventory { os, packages, unknown: limit(unknown), layers: Vec::new(), go_linked, secrets, weaknesses }
+    Inventory {
+        os,
+        packages,
+        unknown: limit(unknown),
+        layers: Vec::new(),
+        go_linked,
+        ownership,
+        entry_files: None,
+        secrets,
+        weaknesses,
+    }
 }
 
 /// Sorts and joins entries that say the same.

@@ -17,7 +17,7 @@ use crate::root::Root;
 use crate::walk::{Flavor, Walked, walk};
 
 /// Grows with every change of what analysers say or how layers are stored, so that old caches are not used.
-pub const LAYER_FORMAT: u32 = 4;
+pub const LAYER_FORMAT: u32 = 5;
 
 /// Everything one layer says, read once; serialisable, so that it can be cached by `diff_id`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

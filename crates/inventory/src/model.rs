@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analyzers::go_linked::GoProgram;
 use crate::image_checks::Weakness;
+use crate::ownership::Ownership;
 use crate::secrets::Secret;
 
 /// The operating system, the packages and what could not be read of one image, root directory, source tree or SBOM.
@@ -27,6 +28,13 @@ pub struct Inventory {
     /// By the path of a Go program: which packages and functions it holds code of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub go_linked: BTreeMap<String, GoProgram>,
+    /// Whose the files are that belong to packages of the distribution.
+    #[serde(skip)]
+    pub ownership: Ownership,
+    /// The files that the entry point loads at its start, for images whose files were at hand; see
+    /// [`crate::entry_files`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_files: Option<Vec<String>>,
     /// Credentials left in files, when `Options::secrets` asked for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Secret>,
@@ -148,6 +156,26 @@ pub struct Unknown {
     pub path: String,
     /// Why, in words for people.
     pub why: String,
+}
+
+impl Inventory {
+    /// For each package: whether one of its files is among those that the entry point loads at its start. `None` where
+    /// that is not known: without an entry point, for packages whose files are not listed, and for those of languages
+    /// that load by themselves.
+    pub fn in_entry_point(&self) -> Vec<Option<bool>> {
+        let Some(files) = &self.entry_files else { return vec![None; self.packages.len()] };
+        let (owners, listed) = (self.ownership.owners_of(files), self.ownership.listed());
+        let is_program = |p: &Package| {
+            let file = p.path.split("!/").next().unwrap_or_default();
+            let program = matches!(p.evidence, Evidence::BuildInfo | Evidence::VersionString);
+            (program || file.ends_with(".jar")).then(|| files.iter().any(|f| f == file))
+        };
+        let answer = |p: &Package| match p.kind.is_os() {
+            true => listed.contains(p.name.as_str()).then(|| owners.contains(p.name.as_str())),
+            false => is_program(p),
+        };
+        self.packages.iter().map(answer).collect()
+    }
 }
 
 impl Unknown {

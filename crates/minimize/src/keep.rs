@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use stockade_image::config::ContainerConfig;
 use stockade_image::files::{FileKind, Files, follow};
 
-use crate::elf;
 use crate::error::MinimizeError;
 use crate::glob;
 
@@ -184,7 +183,7 @@ impl<'f> Keep<'f> {
             match file.kind {
                 FileKind::Link => self.add_followed(&Path::new("/").join(&path)),
                 FileKind::File => {
-                    if let Some(linked) = elf::linked(&file.source) {
+                    if let Some(linked) = stockade_inventory::linked(&file.source) {
                         linked.interpreter.iter().for_each(|i| self.add_followed(Path::new(i)));
                         for name in linked.needed {
                             let found = libraries.get(std::ffi::OsStr::new(&name)).cloned().unwrap_or_default();

@@ -9,7 +9,6 @@
 
 mod copy;
 mod dpkg;
-mod elf;
 mod error;
 mod glob;
 mod keep;

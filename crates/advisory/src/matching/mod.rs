@@ -71,6 +71,8 @@ pub struct Vulnerability {
     pub linked: Option<bool>,
     /// Whether the program holds one of the functions named; `None` where that is not known, or none is named.
     pub symbols_linked: Option<bool>,
+    /// Whether the entry point loads a file of the package at its start; `None` where that is not known.
+    pub in_entry_point: Option<bool>,
 }
 
 /// What a set of advisories says of one vulnerability, whatever version is installed.
@@ -249,6 +251,12 @@ impl<'d> Matcher<'d> {
         self.shared = shared(inventory, release.as_ref());
         for (index, package) in inventory.packages.iter().enumerate() {
             self.package(index, inventory, package, release.as_ref())?;
+        }
+        if inventory.entry_files.is_some() {
+            let answers = inventory.in_entry_point();
+            for hit in &mut self.matches.hits {
+                hit.vulnerability.in_entry_point = answers.get(hit.package).copied().flatten();
+            }
         }
         if self.headers > 0 {
             self.matches.notes.push(format!(

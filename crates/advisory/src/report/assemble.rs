@@ -189,7 +189,7 @@ fn finding(v: Vulnerability, subject: &Subject) -> Finding {
         imports: v.imports,
         linked: v.linked,
         symbols_linked: v.symbols_linked,
-        in_entry_point: None,
+        in_entry_point: v.in_entry_point,
         advisories: v.advisories,
     }
 }

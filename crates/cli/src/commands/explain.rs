@@ -166,6 +166,16 @@ fn explain(text: &mut String, f: &Finding) {
             Some(false) => line("linked", "no: the linker kept no code of any of them in this program"),
             None => {}
         }
+        match f.symbols_linked {
+            Some(true) => line("function", "the program holds at least one of the functions named"),
+            Some(false) => line("function", "the program holds none of the functions named"),
+            None => {}
+        }
+    }
+    match f.in_entry_point {
+        Some(true) => line("at start", "yes: the entry point loads a file of the package when it starts"),
+        Some(false) => line("at start", "no: the entry point loads no file of the package when it starts; it may later"),
+        None => {}
     }
     if let Some(statement) = f.vex.as_ref().or(f.ignored.as_ref()) {
         line("statement", &format!("{}: {} ({})", statement.by, statement.status, statement.reason));

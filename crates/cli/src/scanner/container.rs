@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stockade_advisory::report::{Drift, FileChange, FileDrift, LayerOrigin};
 use stockade_engine::{Change, ChangeKind, Engine, Layers};
@@ -10,7 +10,7 @@ use stockade_image::{Digest, ImageConfig, Store};
 use stockade_inventory::{LayerInventory, LayerSource, Options, merge, read_layers, scan_layer_dir};
 
 use super::layers;
-use super::list::{Listing, of_image, target};
+use super::list::{Listing, loaded_at_start, of_image, target};
 use crate::container::engine;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -28,7 +28,9 @@ pub fn list(context: &Context, name: &str, options: &Options) -> Result<Listing,
     let (config, mut read) = lower(context, &place, options)?;
     let before = merge(&read, options);
     read.push(scan_layer_dir(&place.upper, OWN, options)?);
-    let after = merge(&read, options);
+    let mut after = merge(&read, options);
+    let dirs: Vec<&Path> = place.lower.iter().chain([&place.upper]).map(PathBuf::as_path).collect();
+    after.entry_files = loaded_at_start(&config, &dirs);
     let mut drift = Drift::between(&before, &after);
     files(&engine, name, &place.upper, &mut drift)?;
     let mut listing = of_image(after, &config, target(name, "container", Some(place.id)), options);

@@ -6,8 +6,8 @@ use std::path::Path;
 use stockade_advisory::report::{Drift, LayerOrigin, Target};
 use stockade_image::{Image, ImageConfig, Store};
 use stockade_inventory::{
-    ImageFacts, Inventory, MAX_SBOM_BYTES, Options, check_image, read_sbom, scan_config_secrets, scan_dir, scan_file,
-    scan_layers, scan_source,
+    EntryPoint, ImageFacts, Inventory, MAX_SBOM_BYTES, Options, check_image, entry_files, read_sbom,
+    scan_config_secrets, scan_dir, scan_file, scan_layers, scan_source,
 };
 
 use super::{Spec, archive, container, daemon, layers, remote, streamed};
@@ -61,7 +61,9 @@ pub fn image(
     let sources = store.layer_readers(image)?;
     let readers: Vec<_> = sources.iter().map(layers::source).collect();
     let cache = layers::Cache::new(context);
-    let inventory = scan_layers(&readers, Some(&cache), options)?;
+    let mut inventory = scan_layers(&readers, Some(&cache), options)?;
+    let dirs: Option<Vec<&Path>> = sources.iter().map(|s| s.dir.as_deref()).collect();
+    inventory.entry_files = dirs.and_then(|dirs| loaded_at_start(&image.config, &dirs));
     Ok(of_image(inventory, &image.config, target(name, "image", Some(image.id.to_string())), options))
 }
 
@@ -82,6 +84,18 @@ pub fn target(name: &str, kind: &str, digest: Option<String>) -> Target {
 pub fn of_image(mut inventory: Inventory, config: &ImageConfig, target: Target, options: &Options) -> Listing {
     look_at_config(&mut inventory, config, options);
     Listing { target, inventory, layers: layers::origins(config), drift: None }
+}
+
+/// The files that the entry point loads at its start; `layers` are unpacked ones, lowest first.
+pub fn loaded_at_start(config: &ImageConfig, layers: &[&Path]) -> Option<Vec<String>> {
+    let config = &config.config;
+    let entry = EntryPoint {
+        entrypoint: config.entrypoint.as_deref().unwrap_or_default(),
+        cmd: config.cmd.as_deref().unwrap_or_default(),
+        env: &config.env,
+        working_dir: &config.working_dir,
+    };
+    entry_files(layers, &entry)
 }
 
 /// Credentials and weaknesses of a configuration, where the options ask for them.

@@ -88,6 +88,7 @@ impl Entry {
         if entry.version.is_empty() && !entry.name.is_empty() {
             out.unknown("package", format!("`{}` has no version", entry.name));
         }
+        out.files_of(&entry.name);
         let mut package = Package::new(PackageKind::Apk, entry.name, entry.version);
         let source = entry.origin.filter(|o| !o.is_empty()).unwrap_or_else(|| package.name.clone());
         package.source = Some(SourcePackage { name: source, version: package.version.clone() });

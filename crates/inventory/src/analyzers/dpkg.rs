@@ -29,7 +29,10 @@ impl Analyzer for Dpkg {
     fn read(&self, file: &mut FileView<'_>, out: &mut Sink<'_>) -> Result<(), Trouble> {
         let single = file.path != "var/lib/dpkg/status";
         if single && file.path.ends_with(".md5sums") {
-            return owned_by_sums(file.all()?, out);
+            let package = file.name().trim_end_matches(".md5sums").to_owned();
+            owned_by_sums(file.all()?, out);
+            out.files_of(&package);
+            return Ok(());
         }
         let text = file.all()?;
         if single && !looks_like_control(text) {
@@ -61,13 +64,12 @@ fn looks_like_control(text: &[u8]) -> bool {
 }
 
 /// `md5  path` lines, which stand for the file list that distroless images lack.
-fn owned_by_sums(text: &[u8], out: &mut Sink<'_>) -> Result<(), Trouble> {
+fn owned_by_sums(text: &[u8], out: &mut Sink<'_>) {
     for line in text.split(|b| *b == b'\n') {
         if let Some(path) = line.get(34..).filter(|_| line.get(32..34) == Some(b"  ".as_slice())) {
             out.owned(path);
         }
     }
-    Ok(())
 }
 
 fn read_paragraph(paragraph: &Paragraph<'_>, single: bool, aside: &mut Aside, out: &mut Sink<'_>) {

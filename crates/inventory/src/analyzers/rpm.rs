@@ -84,8 +84,9 @@ impl Analyzer for Rpm {
                     &mut |blob| {
                         blobs += 1;
                         if let Some(package) = Header::parse(blob).and_then(|h| package(&h, &mut owned)) {
-                            found.push(package);
                             owned.drain(..).for_each(|path| out.owned(&path));
+                            out.files_of(&package.name);
+                            found.push(package);
                         } else if !Header::parse(blob).is_some_and(|h| is_key(&h)) {
                             out.unknown(
                                 "package",

@@ -124,7 +124,7 @@ fn system(os: &OsInfo) -> Entry<'_> {
     Entry {
         name: &os.id,
         version_info: &os.version_id,
-        primary_package_purpose: Some("OPERATING-SYSTEM"),
+        primary_package_purpose: Some("OPERATING_SYSTEM"),
         ..entry("SPDXRef-OperatingSystem".to_owned())
     }
 }

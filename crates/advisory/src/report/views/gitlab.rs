@@ -14,13 +14,29 @@ pub fn gitlab(report: &ScanReport, start: &str, end: &str) -> Value {
         .os
         .as_ref()
         .map_or("unknown".to_owned(), |os| format!("{} {}", os.id, os.version).trim().to_owned());
+    let image = image(report);
     json!({
         "version": "15.0.7",
         "scan": {"analyzer": tool, "scanner": tool, "type": "container_scanning", "start_time": start, "end_time": end, "status": "success",
             "messages": report.unknown.iter().map(|u| json!({"level": "warn", "value": u.why})).collect::<Vec<_>>()},
-        "vulnerabilities": report.open_findings().filter(|f| f.status == Status::Affected).map(|f| vulnerability(f, &report.target.name, &os)).collect::<Vec<_>>(),
+        "vulnerabilities": report.open_findings().filter(|f| f.status == Status::Affected).map(|f| vulnerability(f, &image, &os)).collect::<Vec<_>>(),
         "remediations": []
     })
+}
+
+/// The image as GitLab's schema wants it: `NAME:TAG`, with at most a port before it. Other targets go by their kind.
+fn image(report: &ScanReport) -> String {
+    let name = &report.target.name;
+    let parts: Vec<&str> = name.split(':').collect();
+    match parts.as_slice() {
+        [_] if matches!(report.target.kind.as_str(), "image" | "registry" | "docker") && !name.starts_with('/') => {
+            format!("{name}:latest")
+        }
+        [only] => format!("{}:{only}", if report.target.kind.is_empty() { "target" } else { &report.target.kind }),
+        [_, _] if parts.iter().all(|p| !p.is_empty()) => name.clone(),
+        [_, port, _] if port.starts_with(|c: char| c.is_ascii_digit()) => name.clone(),
+        _ => format!("target:{}", name.replace(':', "_")),
+    }
 }
 
 fn vulnerability(finding: &Finding, image: &str, os: &str) -> Value {

@@ -45,6 +45,31 @@ pub fn table(report: &ScanReport, options: &TableOptions) -> String {
     out
 }
 
+/// What is known of how vulnerable code is reached: facts to sort by, which hide nothing.
+fn reach(out: &mut String, rows: &[Row<'_>]) {
+    let of = |fact: fn(&Finding) -> Option<bool>, answer: bool| {
+        rows.iter().filter(|r| r.all.iter().filter_map(|f| fact(f)).max() == Some(answer)).count()
+    };
+    let (loaded, not_loaded) = (of(|f| f.in_entry_point, true), of(|f| f.in_entry_point, false));
+    if loaded + not_loaded > 0 {
+        let _ = writeln!(
+            out,
+            "\nThe entry point loads files of the package at its start for {} of {}; what it opens later is not known.",
+            loaded,
+            count(loaded + not_loaded, "finding")
+        );
+    }
+    let (held, not_held) = (of(|f| f.symbols_linked, true), of(|f| f.symbols_linked, false));
+    if held + not_held > 0 {
+        let _ = writeln!(
+            out,
+            "\nThe Go program holds a vulnerable function for {} of {} that name functions.",
+            held,
+            count(held + not_held, "finding")
+        );
+    }
+}
+
 /// What can be done about a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Group {
@@ -66,6 +91,7 @@ impl Group {
 /// One vulnerability in one component, with the packages built from it.
 struct Row<'r> {
     first: &'r Finding,
+    all: Vec<&'r Finding>,
     binaries: Vec<&'r str>,
 }
 
@@ -82,13 +108,14 @@ fn merge<'r>(findings: &[&'r Finding]) -> Vec<Row<'r>> {
         );
         match place.get(&key).and_then(|i| rows.get_mut(*i)) {
             Some(row) => {
+                row.all.push(finding);
                 if !row.binaries.contains(&finding.package.name.as_str()) {
                     row.binaries.push(&finding.package.name);
                 }
             }
             None => {
                 place.insert(key, rows.len());
-                rows.push(Row { first: finding, binaries: vec![&finding.package.name] });
+                rows.push(Row { first: finding, all: vec![*finding], binaries: vec![&finding.package.name] });
             }
         }
     }
@@ -123,6 +150,8 @@ impl Row<'_> {
         }
         if self.first.linked == Some(false) {
             text.push_str(", code not linked in");
+        } else if self.first.symbols_linked == Some(false) {
+            text.push_str(", function not linked in");
         }
         if let Some(word) = &self.first.informational {
             text.push_str(", ");
@@ -276,6 +305,7 @@ fn foot(out: &mut String, report: &ScanReport, rows: &[Row<'_>], paint: Paint) {
             let _ = writeln!(out, "\n{} {words}.", count(n, "finding"));
         }
     }
+    reach(out, rows);
     if !report.unknown.is_empty() {
         let _ = writeln!(out, "\n{}", paint.warn("Not known, so the result is incomplete:"));
         for unknown in report.unknown.iter().take(MAX_ADVICE) {

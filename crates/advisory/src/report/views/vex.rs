@@ -51,9 +51,12 @@ fn product(report: &ScanReport) -> String {
 /// The report as an OpenVEX document. `time` is RFC 3339, `id` an IRI that names the document.
 pub fn openvex(report: &ScanReport, time: &str, id: &str) -> Value {
     let product = product(report);
+    // A package that is there twice has one statement: the schema wants no two alike.
+    let mut seen = BTreeSet::new();
     let statements: Vec<Value> = report
         .findings
         .iter()
+        .filter(|f| seen.insert((f.id.as_str(), f.package.purl.as_str(), status(f))))
         .map(|f| {
             let (status, reason) = status(f);
             let mut statement = json!({
@@ -64,11 +67,16 @@ pub fn openvex(report: &ScanReport, time: &str, id: &str) -> Value {
             match (status, reason) {
                 ("not_affected", reason) => {
                     let reason = reason.unwrap_or("ruled out by a statement");
-                    let first = reason.split(':').next().unwrap_or_default();
+                    let (first, rest) = reason.split_once(':').unwrap_or((reason, ""));
+                    // The schema wants one of the two, not both.
                     if JUSTIFICATIONS.contains(&first) {
                         statement["justification"] = json!(first);
+                        if !rest.trim().is_empty() {
+                            statement["status_notes"] = json!(rest.trim());
+                        }
+                    } else {
+                        statement["impact_statement"] = json!(reason);
                     }
-                    statement["impact_statement"] = json!(reason);
                 }
                 ("affected", reason) => {
                     // A finding that a person chose to live with is affected all the same.

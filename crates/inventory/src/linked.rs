@@ -16,6 +16,8 @@ const PT_INTERP: u64 = 3;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
+const DT_RPATH: u64 = 15;
+const DT_RUNPATH: u64 = 29;
 
 /// What a program needs to start.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Linked {
     pub interpreter: Option<String>,
     /// File names of libraries.
     pub needed: Vec<String>,
+    /// Directories to look for them first (`DT_RUNPATH`, `DT_RPATH`); `$ORIGIN` is the file's own.
+    pub search: Vec<String>,
 }
 
 struct Segment {
@@ -70,14 +74,14 @@ pub fn linked(path: &Path) -> Option<Linked> {
     let interpreter = of_kind(PT_INTERP)
         .and_then(|s| read(&file, s.offset, s.length.min(4096)).ok())
         .and_then(|bytes| text(&bytes, 0));
-    let mut linked = Linked { interpreter, needed: Vec::new() };
-    if let Some(dynamic) = of_kind(PT_DYNAMIC) {
-        linked.needed = needed(&file, &segments, dynamic, if wide { 8 } else { 4 }).unwrap_or_default();
-    }
-    Some(linked)
+    let (needed, search) = of_kind(PT_DYNAMIC)
+        .and_then(|dynamic| needed(&file, &segments, dynamic, if wide { 8 } else { 4 }))
+        .unwrap_or_default();
+    Some(Linked { interpreter, needed, search })
 }
 
-fn needed(file: &File, segments: &[Segment], dynamic: &Segment, word: usize) -> Option<Vec<String>> {
+/// Libraries, and where to look for them.
+fn needed(file: &File, segments: &[Segment], dynamic: &Segment, word: usize) -> Option<(Vec<String>, Vec<String>)> {
     let bytes = read(file, dynamic.offset, dynamic.length.min(MAX_BYTES)).ok()?;
     let entries: Vec<(u64, u64)> = bytes
         .chunks_exact(word * 2)
@@ -89,8 +93,12 @@ fn needed(file: &File, segments: &[Segment], dynamic: &Segment, word: usize) -> 
     let segment =
         segments.iter().find(|s| s.kind == PT_LOAD && address >= s.address && address - s.address < s.length)?;
     let strings = read(file, segment.offset.checked_add(address - segment.address)?, length.min(MAX_BYTES)).ok()?;
-    let names = entries.iter().filter(|(tag, _)| *tag == DT_NEEDED);
-    Some(names.filter_map(|(_, at)| text(&strings, usize::try_from(*at).ok()?)).collect())
+    let texts = |wanted: &[u64]| -> Vec<String> {
+        let entries = entries.iter().filter(|(tag, _)| wanted.contains(tag));
+        entries.filter_map(|(_, at)| text(&strings, usize::try_from(*at).ok()?)).collect()
+    };
+    let search = texts(&[DT_RUNPATH, DT_RPATH]).iter().flat_map(|list| list.split(':')).map(str::to_owned).collect();
+    Some((texts(&[DT_NEEDED]), search))
 }
 
 fn read(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
