@@ -281,7 +281,8 @@ fn apply_directories(root: &Root, unpacked: &[Unpacked]) -> Result<(), BaseError
                 Err(e) => return Err(e),
             };
             let (uid, gid) = dir.owner;
-            rustix::fs::chownat(&fd, "", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH)?;
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            stockade_durable::owned(rustix::fs::chownat(&fd, "", uid, gid, AtFlags::EMPTY_PATH))?;
             rustix::fs::fchmod(&fd, Mode::from_raw_mode(dir.mode))?;
             Ok(rustix::fs::futimens(&fd, &times(dir.mtime))?)
         };

@@ -208,7 +208,7 @@ fn directory(root: &Root, path: &str, mode: u32, owner: u32) -> Result<(), BaseE
     let make = || -> std::io::Result<()> {
         root.open_dir(Path::new(path))?;
         let dir = root.open_at(Path::new(path), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-        rustix::fs::fchown(&dir, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?;
+        stockade_durable::owned(rustix::fs::fchown(&dir, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner))))?;
         Ok(rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?)
     };
     make().map_err(BaseError::io("make", &root.path.join(path)))

@@ -232,7 +232,7 @@ impl Writer<'_> {
         }
         let (uid, gid) = owner(entry.header())?;
         if (uid, gid) != (0, 0) {
-            rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            stockade_durable::owned(rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))?;
         }
         // After chown, which clears the set-id bits.
         rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.header().mode()? & 0o7777))?;
@@ -253,7 +253,8 @@ impl Writer<'_> {
         let (uid, gid) = owner(entry.header())?;
         if (uid, gid) != (0, 0) {
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            rustix::fs::chownat(&place.dir, place.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+            let made = rustix::fs::chownat(&place.dir, place.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
+            stockade_durable::owned(made)?;
         }
         let when = times(mtime(entry.header())?);
         Ok(rustix::fs::utimensat(&place.dir, place.name, &when, AtFlags::SYMLINK_NOFOLLOW)?)

@@ -265,7 +265,8 @@ impl StageRun<'_> {
         if want.entries.is_empty() {
             let mode = rustix::fs::Mode::from_raw_mode(want.mount.mode.unwrap_or(0o755));
             let (uid, gid) = (want.mount.uid.unwrap_or(0), want.mount.gid.unwrap_or(0));
-            std::os::unix::fs::chown(&made, Some(uid), Some(gid)).map_err(BuildError::io("set the owner of", &made))?;
+            stockade_durable::owned_io(std::os::unix::fs::chown(&made, Some(uid), Some(gid)))
+                .map_err(BuildError::io("set the owner of", &made))?;
             rustix::fs::chmod(&made, mode).map_err(BuildError::io("set the mode of", &made))?;
         }
         // Another step with a shared cache may have been first; its directory stays.
@@ -307,8 +308,8 @@ impl StageRun<'_> {
         let file = dir.join(ready.mounts.len().to_string());
         let m = &want.mount;
         stockade_durable::write_volatile(&file, &value, 0o600)?;
-        std::os::unix::fs::chown(&file, Some(m.uid.unwrap_or(0)), Some(m.gid.unwrap_or(0)))
-            .map_err(BuildError::io("set the owner of", &file))?;
+        let given = std::os::unix::fs::chown(&file, Some(m.uid.unwrap_or(0)), Some(m.gid.unwrap_or(0)));
+        stockade_durable::owned_io(given).map_err(BuildError::io("set the owner of", &file))?;
         let mode = rustix::fs::Mode::from_raw_mode(m.mode.unwrap_or(0o400));
         rustix::fs::chmod(&file, mode).map_err(BuildError::io("set the mode of", &file))?;
         ready.push(bind(file, &want.target, true));

@@ -354,7 +354,7 @@ fn create(real: &Path) -> Result<std::fs::File> {
 
 fn set_owner(real: &Path, uid: u32, gid: u32) -> Result<()> {
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    rustix::fs::chownat(CWD, real, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    stockade_durable::owned(rustix::fs::chownat(CWD, real, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
         .map_err(BuildError::io("set the owner of", real))?;
     Ok(())
 }

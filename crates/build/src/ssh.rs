@@ -38,7 +38,7 @@ impl AgentSocket {
         // Now, and not when the step asks: a missing agent is the caller's mistake.
         UnixStream::connect(agent).map_err(BuildError::io("connect to the ssh agent at", agent))?;
         let (listener, _dir) = listen(path).map_err(BuildError::io("create the socket", path))?;
-        std::os::unix::fs::chown(path, Some(owner.0), Some(owner.1))
+        stockade_durable::owned_io(std::os::unix::fs::chown(path, Some(owner.0), Some(owner.1)))
             .map_err(BuildError::io("set the owner of", path))?;
         let mode = rustix::fs::Mode::from_raw_mode(mode);
         rustix::fs::chmod(path, mode).map_err(BuildError::io("set the mode of", path))?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use stockade_config::{Inputs, ProcessEnvironment, Settings};
+use stockade_sandbox::rootless;
 
 use crate::failure::Failure;
 
@@ -46,6 +47,8 @@ pub struct GlobalArgs {
 pub struct Context {
     /// Resolved settings.
     pub settings: Settings,
+    /// Why this user could not become root of a user namespace, where that was tried.
+    pub unprivileged: Option<String>,
 }
 
 impl Context {
@@ -58,17 +61,33 @@ impl Context {
             config: global.config.as_deref(),
             project: here.as_deref(),
             environment: &ProcessEnvironment,
-            root_user: rustix::process::geteuid().is_root(),
+            // Root of a user namespace keeps its things where its user has them.
+            root_user: rustix::process::geteuid().is_root() && !rootless::in_namespace_of_a_user(),
         })?;
-        Ok(Context { settings })
+        Ok(Context { settings, unprivileged: None })
+    }
+
+    /// Makes a user who is not root the root of a user namespace, in which the verbs work as for root. Where that cannot
+    /// be, those that need it say why.
+    pub fn become_root_of_a_namespace(&mut self) {
+        let run = &self.settings.dirs.run;
+        if rustix::process::geteuid().is_root() {
+            if rootless::active().is_some() {
+                rootless::register(run);
+            }
+            return;
+        }
+        // Comes back only with an error.
+        let entered = rootless::enter(run).and_then(|()| stockade_sandbox::process::run_again());
+        self.unprivileged = entered.err().map(|e| Failure::from(e).to_string());
     }
 
     /// Fails where a command needs root, and says what for.
     pub fn need_root(&self, what: &str) -> Result<(), Failure> {
-        if rustix::process::geteuid().is_root() {
+        if rustix::process::geteuid().is_root() && self.unprivileged.is_none() {
             return Ok(());
         }
         Err(Failure::new(format!("{what} needs root, and this is user {}", rustix::process::geteuid().as_raw()))
-            .hint("run it as root, for example with sudo: namespaces, overlay mounts and the bridge are made with root's rights"))
+            .hint(self.unprivileged.clone().unwrap_or_else(|| "run it as root, for example with sudo".to_owned())))
     }
 }

@@ -47,7 +47,12 @@ fn main() -> ExitCode {
             return ExitCode::from(if e.use_stderr() { Exit::USAGE.0 } else { Exit::DONE.0 });
         }
     };
-    let result = Context::new(&cli.global).and_then(|context| cli.command.run(&context));
+    let result = Context::new(&cli.global).and_then(|mut context| {
+        if cli.command.touches_containers() {
+            context.become_root_of_a_namespace();
+        }
+        cli.command.run(&context)
+    });
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -5,6 +5,10 @@
 //! content or the new one, never a mix, even after `kill -9` or a power cut.
 #![forbid(unsafe_code)]
 
+mod ids;
+
+pub use ids::{owned, owned_io, single_id, trusted_attributes};
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

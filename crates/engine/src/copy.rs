@@ -9,6 +9,7 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fgetxattr, flistxattr,
     fsetxattr, linkat, mkdirat, mknodat, openat, readlinkat, statat, symlinkat, utimensat,
 };
+use stockade_durable::owned;
 
 use crate::error::{EngineError, io_error};
 use crate::merged;
@@ -88,7 +89,7 @@ fn directory(source: &OwnedFd, target: &OwnedFd, links: &mut Links<'_>, at: Path
                 let to = openat(target, name, flags, Mode::RUSR | Mode::WUSR)?;
                 let (mut from, mut to) = (std::fs::File::from(from), std::fs::File::from(to));
                 io::copy(&mut from, &mut to)?;
-                rustix::fs::fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+                owned(rustix::fs::fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid))))?;
                 rustix::fs::fchmod(&to, mode)?;
                 attributes(&from, &to, links.overlay_marks);
             }
@@ -99,12 +100,12 @@ fn directory(source: &OwnedFd, target: &OwnedFd, links: &mut Links<'_>, at: Path
         }
         if kind != FileType::RegularFile {
             let owner = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
-            chownat(target, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
+            owned(chownat(target, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW))?;
         }
         utimensat(target, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     let stat = rustix::fs::fstat(source)?;
-    rustix::fs::fchown(target, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    owned(rustix::fs::fchown(target, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid))))?;
     rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode))?;
     attributes(source, target, links.overlay_marks);
     rustix::fs::futimens(target, &times(&stat))?;

@@ -85,6 +85,7 @@ impl Engine {
             Some(user) => resolve_user_in(&layers, user)?,
             None => crate::monitor::resolve_user(spec, &upper)?,
         };
+        crate::unprivileged::check_user(&user, spec.confine.id_range.map(ranges::id_map).as_ref())?;
         let mut confine = spec.confine.clone();
         confine.privileged |= request.privileged;
         let capabilities = capabilities(&confine, user.uid)?;

@@ -1,10 +1,10 @@
 //! What a container may do, and why: each control with its reason and where it comes from.
 
 use serde::Serialize;
-use stockade_sandbox::{Limits, MountKind, caps, defaults, seccomp};
+use stockade_sandbox::{Limits, MountKind, caps, defaults, rootless, seccomp};
 
 use crate::spec::{SeccompChoice, Shared, Spec};
-use crate::{CreateRequest, Engine, EngineError, Level, NetMode, id, plan, resolve};
+use crate::{CreateRequest, Engine, EngineError, Level, NetMode, id, plan, ranges, resolve, unprivileged};
 
 /// Everything that a container may do.
 #[derive(Debug, Clone, Serialize)]
@@ -54,7 +54,8 @@ impl Engine {
         let mut spec = resolve::resolve(&request, &image, &id::new_id()?, &[])?;
         if resolve::wants_user_namespace(&request) {
             // Any range will do: it is chosen when a container is made.
-            spec.confine.id_range = Some(0x0010_0000);
+            let shared = stockade_sandbox::rootless::active().is_some();
+            spec.confine.id_range = Some(if shared { ranges::SHARED } else { 0x0010_0000 });
         }
         explain(name.to_owned(), "image", &spec)
     }
@@ -103,6 +104,12 @@ impl List {
         let user = if spec.user.is_empty() { "root" } else { &spec.user };
         self.add("user", format!("runs as {user}"), "the user of its first process", "image or --user");
         match confine.id_range {
+            Some(ranges::SHARED) => self.add(
+                "user",
+                "root inside is the user who started it outside, in a user namespace of the container's own",
+                "ids cannot be translated in mounts without root, so containers of one user share their ids",
+                "rootless",
+            ),
             Some(_) => self.by_level(
                 "user",
                 "root inside is an ordinary user outside, in a range that no other container has",
@@ -232,6 +239,10 @@ impl List {
             NetMode::None => ("has no network but its own loopback", "nothing can be reached, and nothing reaches it"),
             NetMode::Host => ("has the host's network, abstract sockets and loopback included", "no isolation"),
             NetMode::Container(_) => ("shares the network of another container", "they see each other's loopback"),
+            NetMode::Bridge if rootless::active().is_some() => (
+                "reaches the outside as its user does, by pasta (package passt); other containers only by published ports",
+                "without root there is no bridge",
+            ),
             NetMode::Bridge => ("reaches the outside through address translation", "the bridge"),
         };
         self.add("network", what, reason, &origin);
@@ -264,7 +275,21 @@ impl List {
     }
 
     fn limits(&mut self, spec: &Spec) {
-        let limits: Limits = spec.host.limits.in_force(spec.confine.level, plan::host_memory_bytes());
+        let asked = spec.host.limits.in_force(spec.confine.level, plan::host_memory_bytes());
+        // What cannot hold here is left out, and a limit that was asked for would not have been accepted.
+        let limits: Limits = unprivileged::limits(&spec.host.limits, spec.confine.level).unwrap_or(asked);
+        if rootless::active().is_some() && limits.memory_bytes.is_none() && asked.memory_bytes.is_some() {
+            self.add(
+                "limits",
+                "memory and processor are not limited",
+                "no control group was delegated to this user",
+                "rootless",
+            );
+        }
+        if let (None, Some(pids), true) = (limits.pids, asked.pids, rootless::active().is_some()) {
+            let what = format!("processes and threads: at most {pids} for each of its users");
+            self.add("limits", what, "one container must not stop the others or the host", "rootless");
+        }
         let origin = |given: bool, option: &str| if given { option.to_owned() } else { self.level.clone() };
         let asked = &spec.host.limits;
         let words = |value: Option<u64>, unit: &str| match value {
@@ -286,6 +311,10 @@ impl List {
             ),
         ];
         for (what, origin) in rows {
+            if rootless::active().is_some() && what.contains("as much as there is") {
+                // Said above.
+                continue;
+            }
             self.add("limits", what, "one container must not stop the others or the host", &origin);
         }
     }

@@ -314,11 +314,13 @@ fn confinement(record: &Record) -> Result<Value, EngineError> {
     // Root's set: the widest that the level gives. What a user gets is a part of it.
     let root = spec.user.is_empty() || spec.user == "root" || spec.user == "0" || spec.user.starts_with("0:");
     let capabilities = capabilities(confine, u32::from(!root))?;
-    let limits = spec.host.limits.in_force(confine.level, host_memory_bytes());
+    let limits = crate::unprivileged::limits(&spec.host.limits, confine.level)
+        .unwrap_or_else(|_| spec.host.limits.in_force(confine.level, host_memory_bytes()));
     Ok(json!({
         "Confinement": confine.level.to_string(),
         "Weakened": confine.weakened,
-        "UserNamespace": confine.id_range.map(|first| json!({ "HostFirst": first, "Count": crate::ranges::RANGE_LENGTH })),
+        "UserNamespace": confine.id_range.map(user_namespace),
+        "Rootless": stockade_sandbox::rootless::active().is_some(),
         "Capabilities": capabilities.names(),
         "NoNewPrivileges": confine.no_new_privileges,
         "Seccomp": seccomp_policy(confine, capabilities).map_or("unconfined".to_owned(), |p| p.name),
@@ -331,4 +333,16 @@ fn confinement(record: &Record) -> Result<Value, EngineError> {
         "Monitor": { "Pid": record.state.monitor_pid },
         "StoppedByHand": record.state.stopped_by_hand,
     }))
+}
+
+/// The ids of a container on the host.
+fn user_namespace(first: u32) -> Value {
+    match stockade_sandbox::rootless::active() {
+        // Root inside is the user; the others are the user's subordinate ids.
+        Some(user) => {
+            let count: u64 = user.id_map.uid.iter().map(|r| u64::from(r.count)).sum();
+            json!({ "HostFirst": user.host_uid, "Count": count })
+        }
+        None => json!({ "HostFirst": first, "Count": crate::ranges::RANGE_LENGTH }),
+    }
 }

@@ -13,7 +13,7 @@ use crate::binds::{self, HostMounts};
 use crate::error::EngineError;
 use crate::paths::{self, ContainerPaths};
 use crate::spec::{ConfineSpec, SeccompChoice, Shared, Spec};
-use crate::{Engine, Level, NetMode, ranges};
+use crate::{Engine, Level, NetMode, ranges, unprivileged};
 
 impl Level {
     /// The sandbox's name of the level.
@@ -84,6 +84,7 @@ pub(crate) fn plan(spec: &Spec, around: &Surroundings<'_>) -> Result<Plan, Engin
     let confine = &spec.confine;
     let capabilities = capabilities(confine, around.user.uid)?;
     let id_map = confine.id_range.map(ranges::id_map);
+    unprivileged::check_user(around.user, id_map.as_ref())?;
     let open = confine.system_paths_open;
     Ok(Plan {
         id: spec.id.clone(),
@@ -100,7 +101,7 @@ pub(crate) fn plan(spec: &Spec, around: &Surroundings<'_>) -> Result<Plan, Engin
         sysctls: sysctls(spec),
         cgroup: CgroupPlan {
             path: paths::cgroup(&spec.id),
-            limits: spec.host.limits.in_force(confine.level, host_memory_bytes()),
+            limits: unprivileged::limits(&spec.host.limits, confine.level)?,
         },
         seccomp: seccomp_policy(confine, capabilities),
         landlock: confine.level != Level::Compat && !confine.privileged,
@@ -125,6 +126,10 @@ pub(crate) fn process(spec: &Spec, user: &User, capabilities: Capabilities, term
     let mut env = spec.env.clone();
     add_default(&mut env, "HOSTNAME", spec.hostname_in_force());
     add_default(&mut env, "HOME", if user.home.is_empty() { "/" } else { &user.home });
+    let ulimits = spec.host.ulimits.iter();
+    let mut rlimits: Vec<Rlimit> =
+        ulimits.map(|(name, soft, hard)| Rlimit { name: name.clone(), soft: *soft, hard: *hard }).collect();
+    unprivileged::process_limit(&spec.host.limits, spec.confine.level, &mut rlimits);
     Process {
         args: spec.args(),
         env,
@@ -135,12 +140,7 @@ pub(crate) fn process(spec: &Spec, user: &User, capabilities: Capabilities, term
         umask: None,
         capabilities: CapabilitySets::for_user(capabilities, user.uid),
         no_new_privileges: spec.confine.no_new_privileges,
-        rlimits: spec
-            .host
-            .ulimits
-            .iter()
-            .map(|(name, soft, hard)| Rlimit { name: name.clone(), soft: *soft, hard: *hard })
-            .collect(),
+        rlimits,
         oom_score_adj: spec.host.oom_score_adj,
         terminal,
         extra: stockade_sandbox::ProcessExtra::default(),
@@ -189,6 +189,8 @@ fn namespaces(spec: &Spec, engine: &Engine) -> Result<Namespaces, EngineError> {
 }
 
 fn mounts(spec: &Spec, around: &Surroundings<'_>, id_map: Option<&IdMap>) -> Result<Vec<Mount>, EngineError> {
+    // Without root all ids are the same on both sides.
+    let translate = id_map.is_some_and(|map| !map.is_identity());
     let mut mounts = defaults::mounts(spec.confine.level.sandbox());
     for mount in &mut mounts {
         if let MountKind::Dev { shm_bytes } = &mut mount.kind {
@@ -220,12 +222,12 @@ fn mounts(spec: &Spec, around: &Surroundings<'_>, id_map: Option<&IdMap>) -> Res
         (files.hosts(), "/etc/hosts"),
     ] {
         if !spec.host.mounts.iter().any(|m| m.target == target) {
-            mounts.push(bind(source, target, id_map.is_some()));
+            mounts.push(bind(source, target, translate));
         }
     }
     let host = HostMounts::read();
     for mount in &spec.host.mounts {
-        mounts.extend(binds::user_mounts(mount, around.engine.root(), id_map.is_some(), &host));
+        mounts.extend(binds::user_mounts(mount, around.engine.root(), translate, &host));
     }
     Ok(mounts)
 }

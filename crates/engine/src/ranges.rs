@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use stockade_sandbox::{IdMap, IdRange};
+use stockade_sandbox::{IdMap, IdRange, rootless};
 
 use crate::error::{EngineError, io_error};
 use crate::paths;
@@ -21,11 +21,18 @@ pub(crate) const RANGE_LENGTH: u32 = 65_536;
 const FIRST_ID: u32 = 0x0010_0000;
 /// First id we do not use: systemd-nspawn and most subuid pools end here, and ids with the top bit set upset old tools.
 const LAST_ID: u32 = 0x7000_0000;
+/// In place of a first id: every id that a user who is not root has.
+pub(crate) const SHARED: u32 = 0;
 /// How many ranges there are.
 const RANGES: u32 = (LAST_ID - FIRST_ID) / RANGE_LENGTH;
 
 /// Reserves a range for `holder` (a container id, or `build-PID-…`) and returns its first host id.
+///
+/// Without root there is one range, which all containers share: only root can mount layers with ids translated.
 pub(crate) fn reserve(root: &Path, holder: &str) -> Result<u32, EngineError> {
+    if rootless::active().is_some() {
+        return Ok(SHARED);
+    }
     let dir = paths::id_ranges(root);
     let taken = taken(&dir);
     let foreign = foreign_ranges();
@@ -61,6 +68,9 @@ pub(crate) fn all(root: &Path) -> Vec<(u32, String)> {
 
 /// The mapping of a range: container 0..65535 to the host's `first`...
 pub(crate) fn id_map(first: u32) -> IdMap {
+    if let (SHARED, Some(rootless)) = (first, rootless::active()) {
+        return rootless.id_map.clone();
+    }
     let range = IdRange { inside: 0, outside: first, count: RANGE_LENGTH };
     IdMap { uid: vec![range], gid: vec![range] }
 }

@@ -61,6 +61,8 @@ pub struct State {
     pub status: Status,
     /// First process on the host; 0 when none.
     pub pid: i32,
+    /// When that process started, in clock ticks since boot: with the id, an identity.
+    pub pid_start: u64,
     /// Process id of the monitor; 0 when none.
     pub monitor_pid: i32,
     /// RFC 3339, or [`clock::NEVER`].
@@ -86,6 +88,7 @@ impl Default for State {
         State {
             status: Status::Created,
             pid: 0,
+            pid_start: 0,
             monitor_pid: 0,
             started_at: clock::NEVER.to_owned(),
             finished_at: clock::NEVER.to_owned(),
@@ -184,7 +187,7 @@ fn read_spec(paths: &ContainerPaths, id: &str) -> Result<Spec, EngineError> {
 }
 
 /// A state that cannot be read (a power cut can empty a file that was not synced) is one of a container that ended.
-fn read_state(paths: &ContainerPaths) -> State {
+pub(crate) fn read_state(paths: &ContainerPaths) -> State {
     match fs::read(paths.state()) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|_| State {
             status: Status::Exited,

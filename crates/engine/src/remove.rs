@@ -8,11 +8,12 @@ use stockade_durable as durable;
 use stockade_sandbox::cgroup::Cgroup;
 
 use crate::client::Client;
+use crate::connect;
 use crate::error::{EngineError, io_error};
 use crate::paths::{self, ContainerPaths};
 use crate::record::{self, Record, Status};
 use crate::spec::MountType;
-use crate::{Engine, events, id, monitor, names, ranges, signals, volume};
+use crate::{Engine, events, id, monitor, names, ranges, signals, unprivileged, volume};
 
 /// How long a killed container may take to be gone before its monitor is killed too.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -122,9 +123,13 @@ impl Engine {
 
     /// Kills what runs in the container's cgroup and takes away the group and the network endpoint.
     pub(crate) fn release_runtime(&self, id: &str, record: Option<&Record>) -> Result<(), EngineError> {
+        let paths = self.container(id);
+        if record.is_some_and(|r| r.stale) {
+            unprivileged::kill_leftover(&record::read_state(&paths));
+        }
         Self::release_cgroup(id)?;
         if record.is_none_or(|r| r.spec.host.network == crate::NetMode::Bridge) {
-            self.network()?.detach(id)?;
+            connect::disconnect(self, id, &paths.run)?;
         }
         Ok(())
     }
@@ -188,6 +193,9 @@ impl Engine {
 
     /// Connections of containers and steps that are gone, and a network that nobody is connected to.
     fn gc_network(&self) {
+        if stockade_sandbox::rootless::active().is_some() {
+            return;
+        }
         let Ok(network) = self.network() else { return };
         let containers = paths::containers(self.root());
         let live = |id: &str| containers.join(id).is_dir() || crate::step::holder_alive(id) || !self.unclaimed(id);

@@ -308,7 +308,9 @@ fn confine(request: &CreateRequest, own_state: &[&Path]) -> Result<ConfineSpec, 
 
 /// Whether the container gets a user id range of its own.
 pub(crate) fn wants_user_namespace(request: &CreateRequest) -> bool {
-    request.level != Level::Compat && !request.privileged && !request.userns_host
+    // Without root, a container in the user's own namespace could change its mounts: each gets one below that.
+    let always = stockade_sandbox::rootless::active().is_some();
+    !request.userns_host && (always || (request.level != Level::Compat && !request.privileged))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use stockade_sandbox::cgroup::{Cgroup, Stats};
 
 use crate::error::EngineError;
 use crate::record::{Record, Status};
-use crate::{Engine, paths};
+use crate::{Engine, paths, unprivileged};
 
 /// One process of a container, in the host's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,10 @@ impl Engine {
     /// The processes of a running container, by process id.
     pub fn top(&self, name: &str) -> Result<Vec<ProcessRow>, EngineError> {
         let record = self.running(name)?;
-        let mut pids = Cgroup::open(&paths::cgroup(&record.spec.id)).pids()?;
+        let mut pids = Cgroup::of(&paths::cgroup(&record.spec.id), record.state.pid).pids()?;
+        if pids.is_empty() {
+            pids = unprivileged::pids_beside(record.state.pid);
+        }
         pids.sort_unstable();
         // One that ended between the two looks has no row.
         Ok(pids.into_iter().filter_map(read_process).collect())
@@ -55,7 +58,8 @@ impl Engine {
     /// What a running container uses now.
     pub fn usage(&self, name: &str) -> Result<Usage, EngineError> {
         let record = self.running(name)?;
-        let cgroup = Cgroup::open(&paths::cgroup(&record.spec.id)).stats()?;
+        let group = Cgroup::of(&paths::cgroup(&record.spec.id), record.state.pid);
+        let cgroup = if group.pids()?.is_empty() { unprivileged::stats(&self.top(name)?) } else { group.stats()? };
         let text = fs::read_to_string(format!("/proc/{}/net/dev", record.state.pid)).unwrap_or_default();
         let (received_bytes, sent_bytes) = network_bytes(&text);
         Ok(Usage { cgroup, received_bytes, sent_bytes })

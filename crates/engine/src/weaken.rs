@@ -103,6 +103,12 @@ pub(crate) fn weakened(request: &CreateRequest, own_state: &[&Path]) -> Vec<Stri
     for (host, _, _) in &request.devices {
         lines.push(format!("--device {host}: direct access to a device of the host"));
     }
+    if stockade_sandbox::rootless::active().is_some() {
+        // What root gives away there is only what its user has.
+        for line in &mut lines {
+            *line = line.replace("is root on the host", "has its user's rights on the host");
+        }
+    }
     lines
 }
 

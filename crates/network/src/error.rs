@@ -24,7 +24,7 @@ pub enum NetworkError {
         protocol: Protocol,
     },
     /// A port of the host cannot be listened on for another reason: the address is not the host's, say.
-    #[error("cannot listen on {host_ip} port {port}/{protocol}")]
+    #[error("cannot listen on {host_ip} port {port}/{protocol}{}", port_advice(.source))]
     PortRefused {
         /// Address of the host.
         host_ip: IpAddr,
@@ -122,6 +122,17 @@ pub enum NetworkError {
         /// The colliding route or address.
         route: String,
     },
+    /// Without root the network is pasta's, which is not there.
+    #[error(
+        "without root a container's network needs `pasta` (Debian's package `passt`), which is not installed; install it, or use `--network none` or `--network host`"
+    )]
+    NoPasta,
+    /// pasta could not do its work.
+    #[error("pasta cannot connect the container: {why}")]
+    Pasta {
+        /// Its own words.
+        why: String,
+    },
     /// The kernel refused a request.
     #[error("cannot {what}{}", advice(.source))]
     Kernel {
@@ -162,6 +173,19 @@ pub enum NetworkError {
     /// A lock or an atomic write failed.
     #[error(transparent)]
     Durable(#[from] stockade_durable::DurableError),
+}
+
+/// Ports below a limit are root's.
+fn port_advice(source: &io::Error) -> String {
+    if source.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    let first = first.trim();
+    format!(
+        " (ports below {} are root's: publish a higher one, or `sysctl net.ipv4.ip_unprivileged_port_start=PORT`)",
+        if first.is_empty() { "1024" } else { first }
+    )
 }
 
 /// The next step for a kernel refusal whose cause is known.

@@ -75,7 +75,7 @@ const LOOPBACK: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::n
 
 /// Where clouds answer questions about the machine, with its credentials among the answers: all link-local
 /// addresses (169.254.169.254 of most, 169.254.170.2 of ECS tasks), Alibaba's, and Oracle's old one.
-const METADATA: [(Ipv4Addr, Ipv4Addr); 3] = [
+pub(crate) const METADATA: [(Ipv4Addr, Ipv4Addr); 3] = [
     (Ipv4Addr::new(169, 254, 0, 0), Ipv4Addr::new(255, 255, 0, 0)),
     (Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::BROADCAST),
     (Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::BROADCAST),

@@ -19,6 +19,7 @@ mod names;
 mod netlink;
 mod netns;
 mod network;
+pub mod pasta;
 mod publish;
 mod reserve;
 mod resolv;

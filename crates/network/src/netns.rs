@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::NetworkError;
@@ -21,6 +22,30 @@ pub(crate) fn within<T>(
         .map_err(|e| NetworkError::kernel("enter the container's network namespace", e))?;
     let _way_back = WayBack { home };
     work()
+}
+
+/// As [`within`], for work that a thread of its own can do. Who is root of a user namespace only cannot come back to the
+/// host's network, which belongs to another one.
+pub(crate) fn within_for_anybody<T: Send>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> Result<T, NetworkError> + Send,
+) -> Result<T, NetworkError> {
+    if comes_back() {
+        return within(netns, work);
+    }
+    let there = || {
+        move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
+            .map_err(|e| NetworkError::kernel("enter the container's network namespace", e))?;
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(there).join())
+        .unwrap_or_else(|_| Err(NetworkError::kernel("finish in the container's network namespace", Errno::CHILD)))
+}
+
+fn comes_back() -> bool {
+    // Whoever may enter the namespace that it is in may come back to it.
+    File::open("/proc/thread-self/ns/net")
+        .is_ok_and(|home| move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Network)).is_ok())
 }
 
 /// Brings the thread back when dropped.

@@ -337,7 +337,7 @@ fn endpoint_of(config: &NetworkConfig, network: NetworkRecord, record: EndpointR
 
 /// Brings the loopback interface up in a namespace that is not attached to a network (`--network none`).
 pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), NetworkError> {
-    let socket = netns::within(netns, Socket::route)?;
+    let socket = netns::within_for_anybody(netns, Socket::route)?;
     let mut batch = Batch::default();
     route::link_up(&mut batch, "bring up the loopback interface in the container", route::LOOPBACK_INDEX);
     socket.execute(&batch)

@@ -108,7 +108,8 @@ pub(crate) struct Orders<'a> {
     pub(crate) umask: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    pub(crate) groups: &'a [u32],
+    /// `None` where the kernel lets nobody change them.
+    pub(crate) groups: Option<&'a [u32]>,
     pub(crate) capabilities: CapabilitySets,
     pub(crate) no_new_privileges: bool,
     pub(crate) filter: Option<&'a [Instruction]>,
@@ -137,6 +138,11 @@ pub(crate) struct ExtraOrders<'a> {
     pub(crate) start_hooks: &'a [crate::hook::Ready<'a>],
     /// What those hooks read.
     pub(crate) hook_input: Option<BorrowedFd<'a>>,
+}
+
+/// Groups for [`Orders`]. In a user namespace that an ordinary user made without newgidmap they are what they are.
+pub(crate) fn groups(process: &Process) -> Option<&[u32]> {
+    crate::rootless::active().is_none_or(|r| r.may_set_groups).then_some(process.groups.as_slice())
 }
 
 /// argv and envp for [`Orders`]. Allocates.

@@ -222,7 +222,7 @@ pub fn exec_with(
     }
     let pidfd = crate::process::open_pid(target.pid)?;
     let terminal = process.terminal.map(|size| open_terminal(target, process, size)).transpose()?;
-    let cgroup = (!target.cgroup.is_empty()).then(|| Cgroup::open(&target.cgroup));
+    let cgroup = (!target.cgroup.is_empty()).then(|| Cgroup::of(&target.cgroup, target.pid));
     let membership = cgroup.as_ref().map_or_else(|| Ok(Membership::default()), Cgroup::membership)?;
     let (ours, theirs) = pair()?;
     let theirs = task::duplicate_above(theirs, keep(process)?).map_err(SandboxError::system("duplicate a socket"))?;
@@ -249,7 +249,7 @@ pub fn exec_with(
         umask: process.umask.unwrap_or(0o022),
         uid: process.uid,
         gid: process.gid,
-        groups: &process.groups,
+        groups: child::groups(process),
         capabilities: process.capabilities,
         no_new_privileges: process.no_new_privileges,
         filter: filter.as_deref(),

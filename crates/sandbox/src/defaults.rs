@@ -67,7 +67,10 @@ fn mount(kind: MountKind, target: &str, flags: MountFlags) -> Mount {
 
 /// Settings of a container with its own network namespace: any user may listen on any port, and ping.
 pub fn network_sysctls() -> Vec<(String, String)> {
-    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 65535")]
+    // The kernel takes no group that does not exist.
+    let ping =
+        if crate::rootless::active().is_some_and(crate::rootless::Rootless::single_id) { "0 0" } else { "0 65535" };
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", ping)]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec()
 }

@@ -145,6 +145,12 @@ pub enum SandboxError {
         #[source]
         errno: Errno,
     },
+    /// An ordinary user could not become root of a user namespace.
+    #[error("{why}")]
+    Rootless {
+        /// What was refused, and what to do about it.
+        why: String,
+    },
     /// A hook failed.
     #[error("the {kind} hook `{path}` {why}")]
     Hook {

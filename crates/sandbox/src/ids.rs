@@ -36,6 +36,11 @@ impl IdMap {
         to_host(&self.gid, inside)
     }
 
+    /// Whether every id is the same on both sides: nothing needs to be translated in mounts then.
+    pub fn is_identity(&self) -> bool {
+        self.uid.iter().chain(&self.gid).all(|r| r.inside == r.outside)
+    }
+
     /// Content of /proc/PID/uid_map and gid_map.
     pub(crate) fn files(&self) -> (String, String) {
         (lines(&self.uid), lines(&self.gid))

@@ -164,7 +164,7 @@ fn orders<'a>(
         umask: process.umask.unwrap_or(0o022),
         uid: process.uid,
         gid: process.gid,
-        groups: &process.groups,
+        groups: child::groups(process),
         capabilities: process.capabilities,
         no_new_privileges: process.no_new_privileges,
         filter: launch.filter,
@@ -248,7 +248,9 @@ fn set_stage(launch: &Launch<'_>, launched: &mut Launched, user_to_join: Option<
     let bundle = stage::open_bundle_root(plan)?;
     stage::cut_propagation()?;
     become_container_root(plan)?;
-    let userns = userns.as_ref().map(AsFd::as_fd);
+    // Ids that are the same on both sides need no mapped mounts, which only root can make.
+    let same = plan.id_map.as_ref().is_some_and(crate::IdMap::is_identity);
+    let userns = userns.as_ref().filter(|_| !same).map(AsFd::as_fd);
     let root = match bundle {
         Some(root) => root,
         None => stage::open_root(plan, userns)?,

@@ -25,6 +25,7 @@ pub mod mapped;
 mod old_kernel;
 pub mod plan;
 pub mod process;
+pub mod rootless;
 pub mod seccomp;
 mod stage;
 mod sync;

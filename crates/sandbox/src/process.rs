@@ -124,12 +124,23 @@ fn file_map(line: &str) -> Option<Option<(usize, usize)>> {
 ///
 /// Returns when nothing needs to be done. Needs root; standard streams and other inherited descriptors stay.
 pub fn run_from_readonly_mount() -> Result<()> {
-    const EXE: &std::ffi::CStr = c"/proc/self/exe";
-    let error = |e| SandboxError::path("run this program from a read-only mount of", "/proc/self/exe")(e);
+    let error = |e| SandboxError::path("look at the mount of", "/proc/self/exe")(e);
     if rustix::fs::statvfs(EXE).map_err(error)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
         return Ok(());
     }
-    let tree = mount::clone_host_tree(EXE, false).map_err(error)?;
+    run_again()
+}
+
+const EXE: &std::ffi::CStr = c"/proc/self/exe";
+
+/// Executes this very program again, with the same arguments, environment and descriptors, from a read-only mount of its
+/// file. Returns only when that fails.
+///
+/// Besides [`run_from_readonly_mount`], for a process that has become root of a user namespace: what memory it has belongs
+/// to the namespace in which it was executed, and the kernel keeps /proc entries of its children closed to it otherwise.
+pub fn run_again() -> Result<()> {
+    let error = |e| SandboxError::path("run this program from a read-only mount of", "/proc/self/exe")(e);
+    let tree = mount::clone_host_tree(EXE, false).or_else(|e| own_file(e).ok_or(e)).map_err(error)?;
     let change = mount::Change { set: mount::attr::RDONLY | mount::attr::NOSUID, ..mount::Change::default() };
     mount::set_attributes(tree.as_fd(), change).map_err(error)?;
     let strings = |list: Vec<Vec<u8>>| list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
@@ -144,6 +155,18 @@ pub fn run_from_readonly_mount() -> Result<()> {
     let env = strings(pairs.collect()).map_err(nul)?;
     let array = |list| task::StringArray::new(<[CString]>::iter(list).map(CString::as_c_str));
     Err(error(task::execve_fd(tree.as_fd(), &array(&args), &array(&env))))
+}
+
+/// Our program's file by its path, if it is the same file: after a change of the mount namespace `/proc/self/exe` leads to
+/// the mount in the former one, which cannot be copied from here (`EINVAL`).
+fn own_file(refusal: Errno) -> Option<OwnedFd> {
+    if refusal != Errno::INVAL {
+        return None;
+    }
+    let path = rustix::fs::readlink(EXE, Vec::new()).ok()?;
+    let tree = mount::clone_host_tree(&path, false).ok()?;
+    let (ours, there) = (rustix::fs::stat(EXE).ok()?, rustix::fs::fstat(&tree).ok()?);
+    ((ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)).then_some(tree)
 }
 
 /// Sends `bytes` (at least one) and at most 16 descriptors over a unix socket.

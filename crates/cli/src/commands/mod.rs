@@ -140,4 +140,22 @@ commands! {
     Version = version,
 }
 
+impl Command {
+    /// Whether the verb deals with what only root may do, if only with files of containers' users. The others look at the
+    /// host as the user who asks, or need nobody's rights.
+    pub fn touches_containers(&self) -> bool {
+        !matches!(
+            self,
+            Command::Audit(_)
+                | Command::Db(_)
+                | Command::Lint(_)
+                | Command::Login(_)
+                | Command::Logout(_)
+                | Command::Oci(_)
+                | Command::Search(_)
+                | Command::Version(_)
+        )
+    }
+}
+
 pub use oci::{invocation as oci_invocation, main as oci_main};

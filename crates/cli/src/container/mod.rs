@@ -43,7 +43,7 @@ pub fn ask_gate(context: &Context, image: &str, mode: Option<&str>) -> Result<()
     };
     let mut settings = context.settings.clone();
     settings.gate.mode = mode;
-    gate::check_before_run(&Context { settings }, image)
+    gate::check_before_run(&Context { settings, unprivileged: None }, image)
 }
 
 /// A failure of `run`, `create` and `exec`: docker's exit codes 125, 126, 127; 2 for wrong usage.

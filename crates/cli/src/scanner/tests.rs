@@ -17,7 +17,7 @@ fn context(root: &Path, mode: GateMode) -> Context {
     let mut settings = Settings::resolve(&Inputs { config: Some(&missing), ..Inputs::default() }).unwrap();
     settings.dirs = Dirs { root: root.join("root"), run: root.join("run") };
     settings.gate.mode = mode;
-    Context { settings }
+    Context { settings, unprivileged: None }
 }
 
 /// A root file system as a tar: Debian 11 with one package.

@@ -7,15 +7,16 @@ use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
-use stockade_network::{Attach, DnsOptions, Endpoint, ExtraHost, HostResolver, Mode as NetworkMode, PortMapping};
+use stockade_network::{DnsOptions, ExtraHost, HostResolver, Mode as NetworkMode, PortMapping};
 use stockade_sandbox::{Created, ExitStatus, Running, Stdio, User, resolve_user_in};
 
 use super::Monitor;
 use super::health::Health;
 use super::peer::nonblocking;
+use crate::connect::{Connection, Place};
 use crate::error::{EngineError, io_error, system_error};
 use crate::plan::{Surroundings, plan};
-use crate::record::{EndpointState, Status};
+use crate::record::Status;
 use crate::spec::Spec;
 use crate::{Level, NetMode, clock};
 
@@ -31,7 +32,7 @@ pub(super) struct Live {
     pub started: Instant,
     pub exit: Option<ExitStatus>,
     /// Holds the published ports.
-    _endpoint: Option<Endpoint>,
+    _connection: Option<Connection>,
 }
 
 /// Our ends of the container's streams.
@@ -51,6 +52,7 @@ impl Monitor {
         let user = resolve_user(&self.spec, &self.paths.upper())?;
         let around = Surroundings { engine: &self.engine, paths: &self.paths, user: &user, terminal: self.terminal };
         let plan = plan(&self.spec, &around)?;
+        self.warnings.extend(crate::unprivileged::single_id_note());
         self.write_names()?;
         if self.spec.host.auto_remove {
             // A volatile overlay leaves this mark and is not mounted again with it: after a crash of the machine files may
@@ -59,12 +61,12 @@ impl Monitor {
         }
         let (stdio, mut ours) = streams(self.spec.tty, self.spec.interactive)?;
         let result = stockade_sandbox::create(&plan, stdio).map_err(EngineError::from).and_then(|mut created| {
-            let endpoint = self.connect(&created)?;
+            let connection = self.connect(&created)?;
             ours.terminal = created.take_terminal();
             let running = created.start()?;
-            Ok((running, endpoint))
+            Ok((running, connection))
         });
-        let (running, endpoint) = match result {
+        let (running, connection) = match result {
             Ok(pair) => pair,
             Err(e) => {
                 let _ = self.engine.release_runtime(&self.spec.id, None);
@@ -77,10 +79,11 @@ impl Monitor {
         let pid = running.pid();
         self.state.status = Status::Running;
         self.state.pid = pid;
+        self.state.pid_start = stockade_sandbox::process::start_time(pid).unwrap_or(0);
         self.state.started_at = clock::now();
         self.state.error.clear();
         self.state.oom_killed = false;
-        self.state.endpoint = endpoint.as_ref().map(endpoint_state);
+        self.state.endpoint = connection.as_ref().map(Connection::state);
         self.write_state();
         self.health = self.spec.health.as_ref().map(|h| Health::new(h, &self.paths));
         let input_ends = false;
@@ -91,29 +94,31 @@ impl Monitor {
             input_ends,
             started: Instant::now(),
             exit: None,
-            _endpoint: endpoint,
+            _connection: connection,
         });
         self.emit("start", &[]);
         Ok(pid)
     }
 
     /// Connects the new network namespace and writes what depends on its address.
-    fn connect(&mut self, created: &Created) -> Result<Option<Endpoint>, EngineError> {
+    fn connect(&mut self, created: &Created) -> Result<Option<Connection>, EngineError> {
         let spec = &self.spec;
         match spec.host.network {
             NetMode::None => stockade_network::loopback_up(created.netns())?,
             NetMode::Bridge => {
                 let ports = ports(spec);
-                let attach = Attach {
+                let place = Place {
+                    id: &spec.id,
+                    netns: created.netns(),
                     ports: &ports,
                     block_metadata: spec.confine.level != Level::Compat,
-                    ..Attach::new(&spec.id, created.netns())
+                    run: &self.paths.run,
                 };
-                let endpoint = self.engine.network()?.attach(&attach)?;
-                self.warnings.extend(endpoint.warnings.iter().cloned());
-                let (ip, gateway) = (IpAddr::V4(endpoint.ip), IpAddr::V4(endpoint.gateway));
+                let connection = Connection::make(&self.engine, &place)?;
+                self.warnings.extend(connection.warnings().iter().cloned());
+                let (ip, gateway) = connection.addresses();
                 self.write_hosts(Some(ip), Some(gateway))?;
-                return Ok(Some(endpoint));
+                return Ok(Some(connection));
             }
             NetMode::Host | NetMode::Container(_) => {}
         }
@@ -193,17 +198,6 @@ fn ports(spec: &Spec) -> Vec<PortMapping> {
         }
     }
     ports
-}
-
-fn endpoint_state(endpoint: &Endpoint) -> EndpointState {
-    EndpointState {
-        ip: endpoint.ip,
-        prefix: endpoint.prefix,
-        gateway: endpoint.gateway,
-        mac: endpoint.mac.to_string(),
-        host_interface: endpoint.host_interface.clone(),
-        ports: endpoint.ports.clone(),
-    }
 }
 
 /// The container's ends and ours. With a terminal the sandbox makes both.

@@ -23,6 +23,7 @@ use stockade_durable::Lock;
 use stockade_network::{Network, Released};
 use stockade_sandbox::cgroup::Cgroup;
 use stockade_sandbox::process::{self, Signals};
+use stockade_sandbox::rootless;
 
 use crate::error::{EngineError, io_error, system_error};
 use crate::log::LogWriter;
@@ -154,6 +155,9 @@ impl Monitor {
         let line = format!("{pid} {}\n", process::start_time(pid).unwrap_or(0));
         let _ = identity.set_len(0);
         identity.write_all(line.as_bytes()).map_err(io_error("write", &paths.monitor()))?;
+        if rootless::active().is_some() {
+            rootless::register(engine.run_dir());
+        }
         let listener = listen(&paths)?;
         let log = LogWriter::open(&paths.log(), record.spec.host.log);
         let mut peers = Vec::new();
@@ -263,6 +267,7 @@ impl Monitor {
     fn release(&mut self) {
         let _ = Engine::release_cgroup(&self.spec.id);
         if self.spec.host.network == crate::NetMode::Bridge
+            && rootless::active().is_none()
             && let Ok(network) = self.engine.network()
         {
             // Lives as long as this process, which is about to end.

@@ -8,7 +8,6 @@ use stockade_sandbox::process;
 use super::Monitor;
 use super::peer::Peer;
 use crate::error::EngineError;
-use crate::plan::host_memory_bytes;
 use crate::record::{Record, Status};
 use crate::signals;
 use crate::wire::{self, Kind, Streams};
@@ -186,7 +185,7 @@ impl Monitor {
         if self.state.status != Status::Running {
             return Err(self.not_running());
         }
-        self.cgroup().freeze()?;
+        self.cgroup().freeze().map_err(crate::unprivileged::no_freezer)?;
         self.state.status = Status::Paused;
         self.write_state();
         self.emit("pause", &[]);
@@ -212,7 +211,7 @@ impl Monitor {
     fn update(&mut self) -> Result<(), EngineError> {
         let spec = Record::load(&self.paths, &self.spec.id)?.spec;
         if self.live.is_some() && spec.host.limits != self.spec.host.limits {
-            let limits = spec.host.limits.in_force(spec.confine.level, host_memory_bytes());
+            let limits = crate::unprivileged::limits(&spec.host.limits, spec.confine.level)?;
             self.cgroup().update(&limits)?;
         }
         self.spec.host.limits = spec.host.limits;

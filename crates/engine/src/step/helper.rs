@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,19 +10,20 @@ use std::path::PathBuf;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
-use stockade_network::{Attach, DnsOptions, Endpoint, ExtraHost, HostResolver, HostTarget, Mode as NetworkMode};
+use stockade_network::{DnsOptions, ExtraHost, HostResolver, HostTarget, Mode as NetworkMode};
 use stockade_sandbox::cgroup::Cgroup;
 use stockade_sandbox::{
     Capabilities, CapabilitySets, CgroupPlan, Created, Limits, Mount, MountFlags, MountKind, Namespace, Namespaces,
-    Plan, Process, Root, Running, Stdio, User, caps, defaults, process, resolve_user_in, seccomp,
+    Plan, Process, Root, Running, Stdio, User, caps, defaults, process, resolve_user_in, rootless, seccomp,
 };
 
 use super::StepRequest;
+use crate::connect::{self, Connection, Place};
 use crate::error::{EngineError, io_error, system_error};
-use crate::plan::{add_default, host_memory_bytes};
+use crate::plan::add_default;
 use crate::resolve::DEFAULT_PATH;
 use crate::spec::{DEFAULT_PIDS, LimitSpec};
-use crate::{Engine, Level, NetMode, paths, ranges, signals};
+use crate::{Engine, Level, NetMode, paths, ranges, signals, unprivileged};
 
 /// Processes of a build step: parallel compilers start more of them than a service does.
 const BUILD_PIDS: u64 = DEFAULT_PIDS * 4;
@@ -50,9 +50,9 @@ pub(super) fn run(
     stderr: BorrowedFd<'_>,
 ) -> i32 {
     let result = start(engine, request, holder, range, stdout, stderr)
-        .and_then(|(running, endpoint)| supervise(running, control).map(|code| (code, endpoint)));
-    // The endpoint is kept until here.
-    let result = result.map(|(code, _endpoint)| code);
+        .and_then(|(running, connection)| supervise(running, control).map(|code| (code, connection)));
+    // The connection is kept until here.
+    let result = result.map(|(code, _connection)| code);
     clean_up(engine, holder, request);
     ranges::release(engine.root(), range, holder);
     let verdict = match result {
@@ -75,8 +75,8 @@ pub(crate) fn clean_up_holder(engine: &Engine, holder: &str, bridge: bool) {
     let cgroup = Cgroup::open(&paths::cgroup(holder));
     let _ = cgroup.kill();
     let _ = cgroup.remove();
-    if bridge && let Ok(network) = engine.network() {
-        let _ = network.detach(holder);
+    if bridge {
+        let _ = connect::disconnect(engine, holder, &files_dir(engine, holder));
     }
     let _ = fs::remove_dir_all(files_dir(engine, holder));
 }
@@ -92,7 +92,7 @@ fn start(
     range: u32,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
-) -> Result<(Running, Option<Endpoint>), EngineError> {
+) -> Result<(Running, Option<Connection>), EngineError> {
     let dir = files_dir(engine, holder);
     stockade_durable::create_private_dir(&dir)?;
     let mode = match request.network {
@@ -111,14 +111,14 @@ fn start(
     let mut layers = vec![request.upper.clone()];
     layers.extend(request.lower.iter().cloned());
     let user = resolve_user_in(&layers, &request.user)?;
-    let plan = plan(request, holder, range, &user, &dir);
+    let plan = plan(request, holder, range, &user, &dir)?;
     let stdin = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(system_error("open /dev/null"))?;
     let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(system_error("copy a descriptor"));
     let stdio = Stdio { stdin, stdout: copy(stdout)?, stderr: copy(stderr)? };
     let created = stockade_sandbox::create(&plan, Some(stdio))?;
-    let endpoint = connect(engine, request, holder, &created)?;
-    Ok((created.start()?, endpoint))
+    let connection = connect(engine, request, holder, &created)?;
+    Ok((created.start()?, connection))
 }
 
 fn connect(
@@ -126,18 +126,23 @@ fn connect(
     request: &StepRequest,
     holder: &str,
     created: &Created,
-) -> Result<Option<Endpoint>, EngineError> {
+) -> Result<Option<Connection>, EngineError> {
     let mut ip = None;
     let mut gateway = None;
-    let mut endpoint = None;
+    let mut connection = None;
     match request.network {
         NetMode::Bridge => {
-            let attach =
-                Attach { block_metadata: request.level != Level::Compat, ..Attach::new(holder, created.netns()) };
-            let made = engine.network()?.attach(&attach)?;
-            ip = Some(IpAddr::V4(made.ip));
-            gateway = Some(IpAddr::V4(made.gateway));
-            endpoint = Some(made);
+            let place = Place {
+                id: holder,
+                netns: created.netns(),
+                ports: &[],
+                block_metadata: request.level != Level::Compat,
+                run: &files_dir(engine, holder),
+            };
+            let made = Connection::make(engine, &place)?;
+            let (address, route) = made.addresses();
+            (ip, gateway) = (Some(address), Some(route));
+            connection = Some(made);
         }
         NetMode::Host => {}
         _ => stockade_network::loopback_up(created.netns())?,
@@ -155,14 +160,20 @@ fn connect(
     let path = files_dir(engine, holder).join("hosts");
     let text = stockade_network::hosts_file(hostname(request), ip, gateway, &extra);
     fs::write(&path, text).map_err(io_error("write", &path))?;
-    Ok(endpoint)
+    Ok(connection)
 }
 
 fn hostname(request: &StepRequest) -> &str {
     if request.hostname.is_empty() { "stockade-build" } else { &request.hostname }
 }
 
-fn plan(request: &StepRequest, holder: &str, range: u32, user: &User, files: &std::path::Path) -> Plan {
+fn plan(
+    request: &StepRequest,
+    holder: &str,
+    range: u32,
+    user: &User,
+    files: &std::path::Path,
+) -> Result<Plan, EngineError> {
     let confined = request.level != Level::Compat;
     let capabilities = match request.level {
         Level::Compat => caps::DOCKER_DEFAULT,
@@ -170,11 +181,15 @@ fn plan(request: &StepRequest, holder: &str, range: u32, user: &User, files: &st
         _ => Capabilities::NONE,
     };
     let own = |host: bool| if host { Namespace::Host } else { Namespace::New };
+    // Without root every step has a user namespace below the user's own: in that one it could change mounts.
+    let own_users = confined || rootless::active().is_some();
+    let id_map = own_users.then(|| ranges::id_map(range));
+    unprivileged::check_user(user, id_map.as_ref())?;
     let mut mounts = defaults::mounts(request.level.sandbox());
     mounts.push(bind(files.join("resolv.conf"), "/etc/resolv.conf", confined));
     mounts.push(bind(files.join("hosts"), "/etc/hosts", confined));
     mounts.extend(request.mounts.iter().cloned());
-    Plan {
+    Ok(Plan {
         id: holder.to_owned(),
         root: if request.lower.is_empty() {
             Root::Dir { path: request.upper.clone(), readonly: false }
@@ -189,7 +204,7 @@ fn plan(request: &StepRequest, holder: &str, range: u32, user: &User, files: &st
         },
         mounts,
         namespaces: Namespaces {
-            user: own(!confined),
+            user: own(!own_users),
             pid: Namespace::New,
             net: own(request.network == NetMode::Host),
             ipc: Namespace::New,
@@ -198,7 +213,7 @@ fn plan(request: &StepRequest, holder: &str, range: u32, user: &User, files: &st
             // Files get the host's time either way; a step has no use for a clock of its own.
             time: Namespace::Host,
         },
-        id_map: confined.then(|| ranges::id_map(range)),
+        id_map,
         hostname: Some(hostname(request).to_owned()),
         domainname: None,
         process: step_process(request, user, capabilities),
@@ -206,12 +221,12 @@ fn plan(request: &StepRequest, holder: &str, range: u32, user: &User, files: &st
         readonly_paths: defaults::readonly_paths(),
         devices: Vec::new(),
         sysctls: if request.network == NetMode::Host { Vec::new() } else { defaults::network_sysctls() },
-        cgroup: CgroupPlan { path: paths::cgroup(holder), limits: limits(request) },
+        cgroup: CgroupPlan { path: paths::cgroup(holder), limits: limits(request)? },
         seccomp: Some(if confined { seccomp::build_step(capabilities) } else { seccomp::compat() }),
         landlock: confined,
         init: false,
         extra: stockade_sandbox::Extra::default(),
-    }
+    })
 }
 
 fn bind(source: PathBuf, target: &str, idmapped: bool) -> Mount {
@@ -229,6 +244,8 @@ fn step_process(request: &StepRequest, user: &User, capabilities: Capabilities) 
     }
     add_default(&mut env, "HOSTNAME", hostname(request));
     add_default(&mut env, "HOME", if user.home.is_empty() { "/" } else { &user.home });
+    let mut rlimits = Vec::new();
+    unprivileged::process_limit(&asked_limits(request), level_of_limits(request), &mut rlimits);
     Process {
         args: request.args.clone(),
         env,
@@ -239,19 +256,32 @@ fn step_process(request: &StepRequest, user: &User, capabilities: Capabilities) 
         umask: None,
         capabilities: CapabilitySets::for_user(capabilities, user.uid),
         no_new_privileges: request.level != Level::Compat,
-        rlimits: Vec::new(),
+        rlimits,
         oom_score_adj: None,
         terminal: None,
         extra: stockade_sandbox::ProcessExtra::default(),
     }
 }
 
-fn limits(request: &StepRequest) -> Limits {
-    let defaults = LimitSpec { pids: Some(BUILD_PIDS), ..LimitSpec::default() };
-    let level = if request.level == Level::Compat { Level::Compat } else { Level::Standard };
-    let defaults = defaults.in_force(level, host_memory_bytes());
+fn limits(request: &StepRequest) -> Result<Limits, EngineError> {
+    unprivileged::limits(&asked_limits(request), level_of_limits(request))
+}
+
+/// The step's limits as a container's are asked for: what is not given takes the level's default.
+fn asked_limits(request: &StepRequest) -> LimitSpec {
     let asked = &request.limits;
-    Limits { memory_bytes: asked.memory_bytes.or(defaults.memory_bytes), pids: asked.pids.or(defaults.pids), ..*asked }
+    LimitSpec {
+        memory_bytes: asked.memory_bytes,
+        memory_swap_bytes: asked.memory_swap_bytes,
+        memory_reservation_bytes: asked.memory_reservation_bytes,
+        cpu_millis: asked.cpu_millis,
+        cpu_shares: asked.cpu_shares,
+        pids: asked.pids.or(Some(BUILD_PIDS)),
+    }
+}
+
+fn level_of_limits(request: &StepRequest) -> Level {
+    if request.level == Level::Compat { Level::Compat } else { Level::Standard }
 }
 
 /// Waits for the step's end, or for the caller's.

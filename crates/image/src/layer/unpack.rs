@@ -13,6 +13,7 @@ use rustix::fs::{
     fsetxattr, ftruncate, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
+use stockade_durable::owned;
 
 use super::dirs::{CleanPath, Dirs, open_dir};
 use super::remove::remove_at;
@@ -156,7 +157,7 @@ impl<'r> Unpacker<'r> {
 
     fn directory_metadata(&mut self, dir: &OwnedFd, path: Vec<u8>, entry: &Entry) -> Result<()> {
         if !self.options.ignore_owners {
-            fchown(dir, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
+            owned(fchown(dir, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid))))
                 .map_err(failed("set the owner of", entry))?;
         }
         self.set_xattrs(dir, entry)?;
@@ -175,7 +176,7 @@ impl<'r> Unpacker<'r> {
         .map_err(|e| ImageError::io("write", String::from_utf8_lossy(&entry.path).as_ref(), e))?;
         self.report.bytes += entry.size;
         if !self.options.ignore_owners {
-            fchown(&file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
+            owned(fchown(&file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid))))
                 .map_err(failed("set the owner of", entry))?;
         }
         // In this order: a change of owner clears setuid bits and file capabilities.
@@ -250,7 +251,7 @@ impl<'r> Unpacker<'r> {
         let name = path.base();
         if !self.options.ignore_owners {
             let owner = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
-            chownat(parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
+            owned(chownat(parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW))
                 .map_err(failed("set the owner of", entry))?;
         }
         if has_mode {

@@ -224,7 +224,7 @@ impl Store {
     pub(super) fn unpack_options(&self) -> UnpackOptions {
         let root = rustix::process::geteuid().is_root();
         UnpackOptions {
-            whiteouts: if root { Whiteouts::Overlay } else { Whiteouts::OverlayUser },
+            whiteouts: if stockade_durable::trusted_attributes() { Whiteouts::Overlay } else { Whiteouts::OverlayUser },
             ignore_owners: !root,
             ..UnpackOptions::default()
         }

@@ -299,6 +299,15 @@ pub(crate) fn set_address(batch: &mut Batch, index: u32, ip: Ipv4Addr, prefix: u
     });
 }
 
+/// A route that says that there is no way.
+pub(crate) fn add_unreachable(batch: &mut Batch, network: Ipv4Addr, prefix: u8) {
+    batch.request(format!("make {network}/{prefix} unreachable"), NEWROUTE, ACK | CREATE | REPLACE, |w| {
+        // As below, but for the type: unreachable.
+        w.raw(&[AF_INET, prefix, 0, 0, 254, 4, 0, 7, 0, 0, 0, 0]);
+        w.bytes(RTA_DST, &network.octets());
+    });
+}
+
 /// Adds the default route to the main table.
 pub(crate) fn add_default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr) {
     batch.request(format!("add the default route by {gateway}"), NEWROUTE, ACK | CREATE | EXCL, |w| {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::layout::Hierarchy;
 use super::{Cgroup, devices, failed, settings, write};
 use crate::error::Result;
-use crate::{CgroupSetting, Device, DeviceRule, Limits, SandboxError};
+use crate::{CgroupSetting, Device, DeviceRule, Limits, SandboxError, rootless};
 
 /// Controllers that the v2 tree hands down to container groups.
 const HANDED_DOWN: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -58,7 +58,7 @@ impl Cgroup {
         let mut dirs = Vec::new();
         for hierarchy in self.layout.hierarchies() {
             let used = is_used(hierarchy, request, self.layout.unified.is_some());
-            dirs.push(if used { Some(self.make_in(hierarchy)?) } else { None });
+            dirs.push(if used { self.make_if_allowed(hierarchy)? } else { None });
         }
         // Nobody can have asked before: the group is new. If somebody has, what was found then stands.
         let _ = self.dirs.set(dirs.into());
@@ -76,18 +76,29 @@ impl Cgroup {
     }
 
     fn require_controllers(&self, limits: &Limits) -> Result<()> {
-        let needs: [(bool, &str, &str); 4] = [
-            (limits.memory_bytes.is_some() || limits.memory_swap_bytes.is_some(), "memory", "memory"),
-            (limits.memory_reservation_bytes.is_some(), "memory", "memory-reservation"),
-            (limits.cpu_millis.is_some() || limits.cpu_shares.is_some(), "cpu", "cpus"),
-            (limits.pids.is_some(), "pids", "pids-limit"),
-        ];
-        for (needed, controller, limit) in needs {
-            if needed && self.layout.controller(controller).is_none() {
-                return Err(SandboxError::NoController { controller, limit });
-            }
+        missing(&needs(limits), |controller| self.layout.controller(controller).is_some())
+    }
+
+    /// Without root the group may be missing in a hierarchy that exists.
+    fn require_groups(&self, limits: &Limits) -> Result<()> {
+        if rootless::active().is_none() {
+            return Ok(());
         }
-        Ok(())
+        missing(&needs(limits), |controller| {
+            self.with_controller(controller).is_some_and(|(dir, v2)| !v2 || dir.join(first_file(controller)).exists())
+        })
+    }
+
+    /// Without root a hierarchy that was not delegated is done without: what it would limit is checked by [`Self::update`].
+    fn make_if_allowed(&self, hierarchy: &Hierarchy) -> Result<Option<PathBuf>> {
+        match self.make_in(hierarchy) {
+            Err(SandboxError::Cgroup { source: Errno::ACCESS | Errno::PERM | Errno::ROFS, .. })
+                if rootless::active().is_some() =>
+            {
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
     }
 
     pub(super) fn make_in(&self, hierarchy: &Hierarchy) -> Result<PathBuf> {
@@ -120,7 +131,12 @@ impl Cgroup {
         let above: Vec<&Path> = dir.ancestors().skip(1).take_while(|d| d.starts_with(&hierarchy.top)).collect();
         for group in above.into_iter().rev() {
             for controller in &wanted {
-                let _ = write(&group.join("cgroup.subtree_control"), &format!("+{controller}"));
+                let file = group.join("cgroup.subtree_control");
+                let busy = matches!(write(&file, &format!("+{controller}")), Err(Errno::BUSY));
+                // A group with processes hands nothing down. If they are only we, we step aside (cgroups(7)).
+                if busy && rootless::active().is_some() && hierarchy.own.as_deref() == Some(group) {
+                    let _ = step_aside(group).and_then(|()| write(&file, &format!("+{controller}")));
+                }
             }
         }
     }
@@ -144,6 +160,7 @@ impl Cgroup {
     /// Changes limits; `None` leaves a limit as it is.
     pub fn update(&self, limits: &Limits) -> Result<()> {
         self.require_controllers(limits)?;
+        self.require_groups(limits)?;
         if let Some((dir, v2)) = self.with_controller("memory") {
             if v2 { memory_v2(&dir, limits)? } else { memory_v1(&dir, limits)? }
         }
@@ -154,6 +171,34 @@ impl Cgroup {
             set(&dir, "pids.max", pids)?;
         }
         Ok(())
+    }
+}
+
+/// Which controllers limits need, with the option that asks for them.
+type Needs = [(bool, &'static str, &'static str); 4];
+
+fn needs(limits: &Limits) -> Needs {
+    [
+        (limits.memory_bytes.is_some() || limits.memory_swap_bytes.is_some(), "memory", "memory"),
+        (limits.memory_reservation_bytes.is_some(), "memory", "memory-reservation"),
+        (limits.cpu_millis.is_some() || limits.cpu_shares.is_some(), "cpu", "cpus"),
+        (limits.pids.is_some(), "pids", "pids-limit"),
+    ]
+}
+
+fn missing(needs: &Needs, have: impl Fn(&str) -> bool) -> Result<()> {
+    match needs.iter().find(|(needed, controller, _)| *needed && !have(controller)) {
+        Some((_, controller, limit)) => Err(SandboxError::NoController { controller, limit }),
+        None => Ok(()),
+    }
+}
+
+/// Moves this process into a group of its own below `group`.
+fn step_aside(group: &Path) -> Result<(), Errno> {
+    let leaf = group.join("stockade-monitors");
+    match mkdir(&leaf, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => write(&leaf.join("cgroup.procs"), "0"),
+        Err(e) => Err(e),
     }
 }
 

@@ -52,6 +52,14 @@ impl Layout {
         }))
     }
 
+    /// This machine's as a process with these memberships (the text of its /proc/PID/cgroup) sees it.
+    pub(super) fn of(memberships: &str) -> Layout {
+        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Self::parse(&mountinfo, memberships, &|dir| {
+            std::fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default()
+        })
+    }
+
     /// From the texts of /proc/self/mountinfo and /proc/self/cgroup (proc(5), cgroups(7)).
     fn parse(mountinfo: &str, memberships: &str, controllers_of: &dyn Fn(&Path) -> String) -> Self {
         let mut layout = Layout::default();

@@ -59,6 +59,40 @@ impl Cgroup {
         Cgroup { path: parts.collect::<Vec<_>>().join("/"), layout, dirs: OnceLock::new() }
     }
 
+    /// The group at `path` of a container whose first process is `pid`. Without root, groups are below the one in which
+    /// the container was started, which need not be ours.
+    pub fn of(path: &str, pid: i32) -> Cgroup {
+        let group = Self::open(path);
+        if crate::rootless::active().is_some() && !group.path.is_empty() {
+            let memberships = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            let found: Arc<[Option<PathBuf>]> = layout::Layout::of(&memberships)
+                .hierarchies()
+                .map(|h| h.own.clone().filter(|dir| dir.ends_with(&group.path)))
+                .collect();
+            if found.iter().any(Option::is_some) {
+                let _ = group.dirs.set(found);
+            }
+        }
+        group
+    }
+
+    /// Whether a limit that needs `controller` can be set on a new group.
+    pub fn can_limit(controller: &str) -> bool {
+        let layout = Layout::current();
+        let Some((hierarchy, v2)) = layout.controller(controller) else { return false };
+        if crate::rootless::active().is_none() {
+            return true;
+        }
+        let writable =
+            |dir: &Path| rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
+        hierarchy.places().any(|place| {
+            let offered = !v2
+                || read(&place.join("cgroup.controllers"))
+                    .is_ok_and(|list| list.split_whitespace().any(|c| c == controller));
+            offered && writable(place) && (!v2 || writable(&place.join("cgroup.procs")))
+        })
+    }
+
     /// The relative path.
     pub fn path(&self) -> &str {
         &self.path

@@ -104,8 +104,8 @@ impl Stage<'_> {
         }
         let place = self.place(&device.target, Want::File, Links::Inside)?;
         let attached = match self.anchors.iter().find(|a| a.path == "/dev") {
-            Some(dev) => node.attach(dev.root.as_fd(), place.as_fd()),
-            None => host_path(&device.source)
+            Some(dev) if crate::rootless::active().is_none() => node.attach(dev.root.as_fd(), place.as_fd()),
+            _ => host_path(&device.source)
                 .ok_or(Errno::INVAL)
                 .and_then(|path| mount::clone_host_tree(&path, false))
                 .and_then(|tree| mount::attach(tree.as_fd(), place.as_fd(), c"")),
@@ -117,7 +117,7 @@ impl Stage<'_> {
     fn node(&self, device: &Device, node: &Node) -> Result<()> {
         let (parent, name) = device.target.rsplit_once('/').unwrap_or(("", &device.target));
         let parent = self.place(parent, Want::Directory, Links::None)?;
-        match mknodat(&parent, name, node.kind, node.mode, node.number) {
+        match make_node(parent.as_fd(), name, node, &device.source) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(source) => Err(SandboxError::Mount {
                 kind: format!("device {}", device.source.display()),
@@ -129,13 +129,37 @@ impl Stage<'_> {
 }
 
 /// A device node to make.
-struct Node {
-    kind: FileType,
-    mode: Mode,
-    number: u64,
+pub(super) struct Node {
+    pub(super) kind: FileType,
+    pub(super) mode: Mode,
+    pub(super) number: u64,
+}
+
+/// Makes a node. Root of a user namespace can make none, and binds the host's, if that is the same device.
+pub(super) fn make_node(dir: BorrowedFd<'_>, name: &str, node: &Node, host: &std::path::Path) -> Result<(), Errno> {
+    match mknodat(dir, name, node.kind, node.mode, node.number) {
+        Err(Errno::PERM) if crate::rootless::active().is_some() => {}
+        other => return other,
+    }
+    let place = rustix::fs::openat(CWD, host, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let facts = rustix::fs::fstat(&place)?;
+    if FileType::from_raw_mode(facts.st_mode) != node.kind || facts.st_rdev != node.number {
+        return Err(Errno::NODEV);
+    }
+    mknodat(dir, name, FileType::RegularFile, Mode::from_raw_mode(0o600), 0)?;
+    let tree = mount::clone_tree(place.as_fd(), c"", false)?;
+    let set = mount::attr::NOSUID | mount::attr::NOEXEC;
+    mount::set_attributes(tree.as_fd(), mount::Change { set, ..mount::Change::default() })?;
+    let name = std::ffi::CString::new(name).map_err(|_| Errno::INVAL)?;
+    mount::attach(tree.as_fd(), dir, &name)
 }
 
 impl Node {
+    /// A character device that everybody may use.
+    pub(super) fn character(major: u32, minor: u32) -> Node {
+        Node { kind: FileType::CharacterDevice, mode: Mode::from_raw_mode(0o666), number: makedev(major, minor) }
+    }
+
     /// Mounts the node at `place`, outside /dev. It is made on the tmpfs `dev`, where the container's root can own it (a
     /// bind of the host's node would belong to the host's root), and loses its name there.
     fn attach(&self, dev: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -149,7 +173,8 @@ impl Node {
 
 fn furnish(dev: BorrowedFd<'_>) -> Result<(), Errno> {
     for (name, major, minor) in NODES {
-        mknodat(dev, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor))?;
+        let host = std::path::Path::new("/dev").join(name);
+        make_node(dev, name, &Node::character(major, minor), &host)?;
     }
     for (to, name) in LINKS {
         symlinkat(to, dev, name)?;

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, StatxFlags, Uid, chownat, makedev, mknodat, statx, symlinkat};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, StatxFlags, Uid, chownat, makedev, statx, symlinkat};
 use rustix::io::Errno;
 use rustix::termios::Winsize;
 
@@ -24,7 +24,8 @@ impl Stage<'_> {
                 continue;
             }
             let number = makedev(major, minor);
-            match mknodat(&place, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), number) {
+            let host = std::path::Path::new("/dev").join(name);
+            match dev::make_node(place.as_fd(), name, &dev::Node::character(major, minor), &host) {
                 Ok(()) => {}
                 Err(Errno::EXIST) => same(place.as_fd(), name, FileType::CharacterDevice, number).map_err(error)?,
                 Err(e) => return Err(error(e)),
@@ -72,7 +73,10 @@ impl Stage<'_> {
             return Err(error(Errno::INVAL));
         }
         let parent = self.place(parent, Want::Directory, Links::Inside)?;
-        match mknodat(&parent, name, kind, Mode::from_raw_mode(node.mode & 0o7777), number) {
+        let wanted = dev::Node { kind, mode: Mode::from_raw_mode(node.mode & 0o7777), number };
+        match dev::make_node(parent.as_fd(), name, &wanted, std::path::Path::new(&node.target)) {
+            // Bound: it stays the host's.
+            Ok(()) if crate::rootless::active().is_some() => Ok(()),
             Ok(()) => {
                 chownat(&parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(error)

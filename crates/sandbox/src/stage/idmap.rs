@@ -17,6 +17,9 @@ impl Stage<'_> {
     /// Maps the ids of a detached bind by the plan's mapping, if it asks for that.
     pub(super) fn map_bind(&self, mount: &Mount, tree: BorrowedFd<'_>) -> Result<(), Errno> {
         let MountKind::MappedBind { map: None, map_recursively, .. } = &mount.kind else { return Ok(()) };
+        if self.ids().is_some_and(IdMap::is_identity) {
+            return Ok(());
+        }
         let userns = self.userns.ok_or(Errno::INVAL)?;
         mount::set_attributes(tree, Change { idmap: Some(userns), recursive: *map_recursively, ..Change::default() })
     }

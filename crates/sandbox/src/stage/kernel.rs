@@ -8,8 +8,9 @@ use rustix::io::Errno;
 use super::target::{self, Links, Want};
 use super::{Anchor, Stage, fd_path};
 use crate::error::Result;
+use crate::sys::mount::{self, Change, attr};
 use crate::sys::{clone, task};
-use crate::{Mount, Namespace, SandboxError, old_kernel};
+use crate::{Mount, Namespace, SandboxError, old_kernel, rootless};
 
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
@@ -35,7 +36,13 @@ impl Stage<'_> {
         let place = self.place(&mount.target, Want::Directory, Links::None)?;
         let place = fd_path(place.as_fd(), "");
         match self.pidns {
-            None => self.mount_on(mount, &place, "proc", "proc", &options.join(","))?,
+            None => match self.mount_on(mount, &place, "proc", "proc", &options.join(",")) {
+                // The host's processes are not ours to show anew.
+                Err(SandboxError::Mount { source: Errno::PERM, .. }) if rootless::active().is_some() => {
+                    self.bind_host(mount, c"/proc")?;
+                }
+                other => other?,
+            },
             Some(pidns) => {
                 let with = format!("pidns=/proc/self/fd/{}", pidns.as_raw_fd());
                 let named = options.iter().cloned().chain([with]).collect::<Vec<_>>().join(",");
@@ -70,8 +77,26 @@ impl Stage<'_> {
     pub(super) fn sysfs(&mut self, mount: &Mount, source: &str, data: &str) -> Result<()> {
         // sysfs shows the network namespace of whoever mounts it.
         (self.enter_namespaces)()?;
-        self.simple(mount, "sysfs", source, data)?;
+        match self.simple(mount, "sysfs", source, data) {
+            // It belongs to the owner of the network, which is not us if that is the host's.
+            Err(SandboxError::Mount { source: Errno::PERM, .. }) if rootless::active().is_some() => {
+                self.bind_host(mount, c"/sys")?;
+            }
+            other => drop(other?),
+        }
         self.anchor(mount, |magic| magic == SYSFS_MAGIC, "sysfs")
+    }
+
+    /// The host's own with all that is mounted below it, read-only.
+    fn bind_host(&self, mount: &Mount, path: &std::ffi::CStr) -> Result<()> {
+        let kind = format!("the host's {}", path.to_string_lossy());
+        let error = |source| SandboxError::Mount { kind: kind.clone(), target: mount.target.clone(), source };
+        let place = self.place(&mount.target, Want::Directory, Links::None)?;
+        let tree = mount::clone_host_tree(path, true).map_err(error)?;
+        let set = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+        let change = Change { set, propagation: libc::MS_PRIVATE, recursive: true, ..Change::default() };
+        mount::set_attributes(tree.as_fd(), change).map_err(error)?;
+        mount::attach(tree.as_fd(), place.as_fd(), c"").map_err(error)
     }
 
     /// Remembers the root of what was just mounted, after checking that it is what we think it is.

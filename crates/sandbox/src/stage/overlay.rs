@@ -18,8 +18,8 @@ use rustix::mount::{
 use super::root::{clone_mapped, failed};
 use crate::SandboxError;
 use crate::error::Result;
-use crate::old_kernel;
 use crate::sys::mount::{self, Change, attr};
+use crate::{old_kernel, rootless};
 
 /// overlayfs takes at most this many lower layers (`OVL_MAX_STACK`).
 const MAX_LOWER: usize = 500;
@@ -144,15 +144,24 @@ fn join(opened: &Opened, volatile: bool, attributes: u64) -> Result<OwnedFd, Err
     fsconfig_set_fd(context, c"upperdir", &opened.upper)?;
     fsconfig_set_fd(context, c"workdir", &opened.work)?;
     // The upper directory becomes a layer: nothing in it may depend on the layers below being where they are now.
-    for option in [c"index", c"metacopy", c"redirect_dir"] {
+    for option in [c"index", c"metacopy"] {
         fsconfig_set_string(context, option, c"off")?;
     }
+    if rootless::active().is_some() {
+        fsconfig_set_flag(context, c"userxattr")?;
+    }
+    fsconfig_set_string(context, c"redirect_dir", redirect())?;
     if volatile {
         fsconfig_set_flag(context, c"volatile")?;
     }
     fsconfig_create(context)?;
     let flags = MountAttrFlags::from_bits_retain(attributes as u32);
     fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
+}
+
+/// Without root overlayfs keeps its marks in `user.` attributes, and knows redirects by another word then.
+fn redirect() -> &'static std::ffi::CStr {
+    if rootless::active().is_some() { c"nofollow" } else { c"off" }
 }
 
 /// The way of older kernels: the layers' mounts are attached out of sight in this (temporary, private) namespace, named
@@ -163,11 +172,15 @@ fn join_by_path(opened: &Opened, volatile: bool, attributes: u64) -> Result<Owne
     }
     let name = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
     let mut options = format!(
-        "lowerdir={},upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off",
+        "lowerdir={},upperdir={},workdir={},index=off,metacopy=off,redirect_dir={}",
         opened.lower.iter().map(name).collect::<Vec<_>>().join(":"),
         name(&opened.upper),
         name(&opened.work),
+        redirect().to_str().unwrap_or_default(),
     );
+    if rootless::active().is_some() {
+        options.push_str(",userxattr");
+    }
     if volatile {
         options.push_str(",volatile");
     }

@@ -93,11 +93,13 @@ pub(crate) fn set_capabilities(sets: &CapabilitySets) -> Result<(), Errno> {
 }
 
 /// Real, effective and saved ids of this thread by raw calls: libc's would signal threads that a child does not have.
-pub(crate) fn set_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
+pub(crate) fn set_ids(uid: u32, gid: u32, groups: Option<&[u32]>) -> Result<(), Errno> {
     // JUSTIFICATION: see above.
     // SAFETY: `groups` is a live slice of its own length; the other calls take numbers.
     unsafe {
-        check(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
+        if let Some(groups) = groups {
+            check(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
+        }
         check(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
         check(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
     }

@@ -9,6 +9,7 @@ pub(crate) mod clone;
 pub(crate) mod cred;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod signal;
 pub(crate) mod task;
 

@@ -38,7 +38,8 @@ fn facts(context: &Context) -> Result<Value, Failure> {
     let count = |wanted: fn(Status) -> bool| records.iter().filter(|r| wanted(r.state.status)).count();
     let uname = rustix::system::uname();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let warnings: Vec<String> = damaged.into_iter().map(|e| Failure::from(e).to_string()).collect();
+    let single = stockade_engine::single_id_note();
+    let warnings: Vec<String> = context.unprivileged.iter().cloned().chain(single).chain(damaged.into_iter().map(|e| Failure::from(e).to_string())).collect();
     let insecure: Vec<&str> = settings.registries.iter().filter(|r| r.insecure).map(|r| r.host.as_str()).collect();
     let mirrors: Vec<&str> = settings.registries.iter().flat_map(|r| r.mirrors.iter().map(String::as_str)).collect();
     Ok(json!({
@@ -67,7 +68,7 @@ fn facts(context: &Context) -> Result<Value, Failure> {
         "RegistryMirrors": mirrors,
         "InsecureRegistries": insecure,
         "ServerVersion": env!("CARGO_PKG_VERSION"),
-        "Rootless": !rustix::process::geteuid().is_root(),
+        "Rootless": context.unprivileged.is_some() || stockade_sandbox::rootless::active().is_some(),
         "Warnings": warnings,
     }))
 }
