@@ -296,7 +296,11 @@ mod tests {
         assert_eq!(map.len(), 3);
         assert_eq!(
             identity(&map),
-            [IdRange { inside: 0, outside: 0, count: 65_536 }, IdRange { inside: 70_000, outside: 70_000, count: 2 }]
+            [
+                IdRange { inside: 0, outside: 0, count: 1 },
+                IdRange { inside: 1, outside: 1, count: 65_535 },
+                IdRange { inside: 70_000, outside: 70_000, count: 2 }
+            ]
         );
         assert!(IdMap { uid: identity(&map), gid: Vec::new() }.is_identity());
     }
