@@ -81,3 +81,18 @@ root npm-lock npm_lock next@14 eslint jest
 root cargo-locks crates ripgrep tokio reqwest actix-web
 root bookworm-web bootstrap bookworm nginx-light,python3-django,ruby,curl,git
 root bookworm-java bootstrap bookworm openjdk-17-jre-headless,liblog4j2-java,libspring-core-java
+# Old releases, so that there is something to find: compared by scan-findings.py.
+pip_old() { # PINS… ROOT
+  local out=${!#}
+  python3 -m pip install -q --no-deps --only-binary :all: --target "$out/usr/local/lib/python3.11/site-packages" "${@:1:$#-1}"
+}
+crates_old() { # CRATE@VERSION… ROOT: lock files alone
+  local out=${!#} crate
+  mkdir -p "$out/old" && (cd "$out/old" && cargo init -q --name probe . &&
+    for crate in "${@:1:$#-1}"; do cargo add -q "${crate%@*}@=${crate#*@}"; done && cargo generate-lockfile -q)
+}
+root pip-old pip_old django==2.2 jinja2==2.10 requests==2.19.0 urllib3==1.24 werkzeug==0.15.0 flask==0.12 certifi==2022.9.24 \
+  cryptography==38.0.0 pillow==9.4.0 aiohttp==3.8.3 tornado==6.2 sqlparse==0.2.4 idna==3.3 wheel==0.37.1 mistune==0.8.3
+root npm-old npm_tree express@4.15.0 lodash@4.17.4 minimist@0.0.8 moment@2.18.0 jquery@3.3.0 marked@0.3.5 ws@3.0.0 serialize-javascript@1.0.0
+root cargo-old-locks crates_old regex@1.5.4 smallvec@1.6.0 time@0.1.43 chrono@0.4.19 hyper@0.14.10 tokio@1.8.0 openssl@0.10.40 remove_dir_all@0.5.3 \
+  crossbeam-utils@0.8.5 rustls@0.20.0 h2@0.3.10 libgit2-sys@0.13.0

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
@@ -96,6 +97,121 @@ fn urls_are_read_once_and_only_when_nobody_can_have_changed_them() {
     let left: Vec<_> = std::fs::read_dir(world.root().join("db")).unwrap().flatten().map(|e| e.file_name()).collect();
     assert!(left.iter().all(|n| !n.to_string_lossy().contains("tmp")), "{left:?}");
     assert!(world.sk(&["db", "update"]).fails_with(2).err.contains("[db]"));
+}
+
+/// A ZIP archive whose files are stored as they are (PKWARE's APPNOTE, 4.3).
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    fn crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0u32, |mut crc, byte| {
+            crc ^= u32::from(*byte);
+            (0..8).fold(crc, |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+        })
+    }
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let size = u32::try_from(text.len()).unwrap().to_le_bytes();
+        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        common.extend(crc(text.as_bytes()).to_le_bytes());
+        common.extend([size, size].concat());
+        common.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        common.extend([0, 0]);
+        directory.extend([b"PK\x01\x02\x14\0".as_slice(), &common, &[0; 10]].concat());
+        directory.extend(u32::try_from(out.len()).unwrap().to_le_bytes());
+        directory.extend(name.as_bytes());
+        out.extend([b"PK\x03\x04".as_slice(), &common, name.as_bytes(), text.as_bytes()].concat());
+    }
+    let (at, length) = (u32::try_from(out.len()).unwrap(), u32::try_from(directory.len()).unwrap());
+    let count = u16::try_from(files.len()).unwrap().to_le_bytes();
+    out.extend(&directory);
+    out.extend(
+        [b"PK\x05\x06\0\0\0\0".as_slice(), &count, &count, &length.to_le_bytes(), &at.to_le_bytes(), &[0, 0]].concat(),
+    );
+    out
+}
+
+/// Serves files that the test changes meanwhile; says what was asked for.
+fn changing_server() -> (String, Arc<Mutex<BTreeMap<String, Vec<u8>>>>, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (files, asked) = (Arc::new(Mutex::new(BTreeMap::<String, Vec<u8>>::new())), Arc::new(Mutex::new(Vec::new())));
+    let (served, seen) = (files.clone(), asked.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let path = lines.next().unwrap().unwrap().split(' ').nth(1).unwrap().to_owned();
+            lines.map_while(Result::ok).take_while(|l| !l.is_empty()).for_each(drop);
+            let found = served.lock().unwrap().get(&path).cloned();
+            let (status, bytes) = found.map_or(("404 Not Found", Vec::new()), |bytes| ("200 OK", bytes));
+            let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", bytes.len());
+            seen.lock().unwrap().push(path);
+            let _ = stream.write_all(&[head.as_bytes(), &bytes].concat());
+        }
+    });
+    (address, files, asked)
+}
+
+#[test]
+fn archives_of_osv_are_brought_up_to_date_record_by_record() {
+    let Some(world) = World::new() else { return };
+    let (address, files, asked) = changing_server();
+    let put = |path: &str, bytes: &[u8]| {
+        files.lock().unwrap().insert(path.to_owned(), bytes.to_vec());
+    };
+    let asked_for = || std::mem::take(&mut *asked.lock().unwrap());
+    let now = jiff::Timestamp::now();
+    let ago = |hours: i64| now.checked_sub(jiff::SignedDuration::from_hours(hours)).unwrap().to_string();
+    let record = |id: &str, hours: i64, fixed: &str| {
+        let mut record: serde_json::Value = serde_json::from_str(&osv(id, "left-pad", fixed)).unwrap();
+        record["modified"] = ago(hours).into();
+        record.to_string()
+    };
+    let (one, two) = ("GHSA-2222-3333-0001", "GHSA-2222-3333-0002");
+    let list = |lines: &[(&str, i64)]| lines.iter().map(|(id, h)| format!("{},{id}\n", ago(*h))).collect::<String>();
+    put("/npm/all.zip", &zip(&[(&format!("{one}.json"), &record(one, 90, "2.0.0"))]));
+    put("/npm/modified_id.csv", list(&[(one, 90)]).as_bytes());
+    let url = format!("{address}/npm/all.zip");
+    let update = || world.sk(&["db", "update", "--unsigned", "--from", &url]);
+    assert!(update().ok().contains("read 1 records of GitHub"));
+    assert_eq!(asked_for(), ["/npm/modified_id.csv", "/npm/all.zip"]);
+    // What changed shortly before the whole reading is read once more.
+    put(&format!("/npm/{one}.json"), record(one, 90, "2.0.0").as_bytes());
+    assert!(update().ok().contains("read 1 records"));
+    assert_eq!(asked_for(), ["/npm/modified_id.csv".to_owned(), format!("/npm/{one}.json")]);
+    // A new record and a changed one: the archive is left alone.
+    put("/npm/modified_id.csv", list(&[(two, 2), (one, 3)]).as_bytes());
+    put(&format!("/npm/{one}.json"), record(one, 3, "3.0.0").as_bytes());
+    let broken = update().fails_with(1);
+    assert!(broken.err.contains("the list names it") && broken.err.contains("nothing was changed"), "{}", broken.err);
+    let before = digest(&world);
+    put(&format!("/npm/{two}.json"), record(one, 2, "2.0.0").as_bytes());
+    assert!(update().fails_with(1).err.contains("it is the record"));
+    put(&format!("/npm/{two}.json"), record(two, 60, "2.0.0").as_bytes());
+    assert!(update().fails_with(1).err.contains("the list promises"));
+    assert_eq!(digest(&world), before, "a failed update leaves the old one in use");
+    asked_for();
+    put(&format!("/npm/{two}.json"), record(two, 2, "4.0.0").as_bytes());
+    assert!(update().ok().contains("read 2 records"));
+    assert_eq!(
+        asked_for(),
+        ["/npm/modified_id.csv".to_owned(), format!("/npm/{two}.json"), format!("/npm/{one}.json")]
+    );
+    let lock = world.scratch().join("package-lock.json");
+    std::fs::write(&lock, r#"{"lockfileVersion": 3, "packages": {"node_modules/left-pad": {"version": "1.0.0"}}}"#)
+        .unwrap();
+    let file = format!("file:{}", lock.display());
+    let report: serde_json::Value = serde_json::from_str(&world.sk(&["scan", "--json", &file]).ok()).unwrap();
+    let fixed = |id: &str| {
+        let all = report["findings"].as_array().unwrap();
+        all.iter().find(|f| f["id"] == id).map(|f| f["fixed"][0].as_str().unwrap().to_owned())
+    };
+    assert_eq!((fixed(one).as_deref(), fixed(two).as_deref()), (Some("3.0.0"), Some("4.0.0")), "{report}");
+    assert!(update().ok().contains("nothing has changed"));
+    assert_eq!(asked_for(), ["/npm/modified_id.csv"]);
+    // Without a list the archive is read, as from any server.
+    files.lock().unwrap().remove("/npm/modified_id.csv");
+    put("/npm/all.zip", &zip(&[(&format!("{two}.json"), &record(two, 1, "5.0.0"))]));
+    assert!(update().ok().contains("read 1 records"));
 }
 
 #[test]

@@ -25,6 +25,12 @@ pub struct Known {
     pub last_modified: Option<String>,
     /// SHA-256 of the bytes.
     pub sha256: String,
+    /// Of an archive of OSV: the time until which changes were read, and that of the last reading of the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// See `until`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full: Option<String>,
 }
 
 /// An address with the digest that its content must have: `https://…#sha256=HEX`.
@@ -86,6 +92,27 @@ fn agent(url: &str) -> Agent {
         .into()
 }
 
+/// Connections to one server, used again for many small files.
+pub struct Session(Agent);
+
+impl Session {
+    /// For the server of this address.
+    pub fn new(url: &str) -> Session {
+        Session(agent(url))
+    }
+
+    /// The content of an address; `None` where the server has nothing there.
+    pub fn get(&self, url: &str) -> Result<Option<Box<dyn Read>>, Failure> {
+        let failed = |why: String| Failure::new(format!("cannot fetch `{url}`: {why}; nothing was changed"));
+        let response = self.0.get(url).call().map_err(|e| failed(e.to_string()))?;
+        match response.status().as_u16() {
+            200 => Ok(Some(Box::new(response.into_body().into_with_config().limit(u64::MAX).reader()))),
+            404 | 410 => Ok(None),
+            status => Err(failed(format!("the server answers {status}"))),
+        }
+    }
+}
+
 /// Fetches into a new file in `directory`.
 pub fn fetch(address: &Address, known: Option<&Known>, directory: &Path) -> Result<Fetched, Failure> {
     let failed = |why: String| Failure::new(format!("cannot fetch `{}`: {why}; nothing was changed", address.url));
@@ -128,7 +155,7 @@ pub fn fetch(address: &Address, known: Option<&Known>, directory: &Path) -> Resu
         let _ = std::fs::remove_file(&path);
         return Ok(Fetched::Unchanged);
     }
-    Ok(Fetched::File(path, Known { etag, last_modified, sha256 }))
+    Ok(Fetched::File(path, Known { etag, last_modified, sha256, ..Known::default() }))
 }
 
 /// A small text beside an input, such as its signature; `None` where the server has none.

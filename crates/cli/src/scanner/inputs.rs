@@ -11,6 +11,7 @@ use stockade_advisory::signing::{self, PublicKey};
 use stockade_advisory::{AdvisoryError, Database};
 
 use super::database::is_database;
+use super::delta::{self, Delta};
 use super::fetch::{self, Address, Fetched, Known};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -67,12 +68,12 @@ impl State {
     }
 }
 
-/// A file that is removed with this value.
+/// A file or directory that is removed with this value.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = if self.0.is_dir() { std::fs::remove_dir_all(&self.0) } else { std::fs::remove_file(&self.0) };
     }
 }
 
@@ -183,14 +184,45 @@ fn bring(name: &str, wanted: &Wanted<'_>, directory: &Path, state: &mut State) -
         state.inputs.insert(name.to_owned(), Known { sha256, ..Known::default() });
         return Ok(Some(Local { path, name: name.to_owned(), address: None, _temporary: None }));
     };
+    let known = state.inputs.get(&address.url);
+    // An address with a digest means exactly these bytes.
+    let base = delta::base(&address.url).filter(|_| address.sha256.is_none()).map(str::to_owned);
+    let now = jiff::Timestamp::now();
+    let (Some(base), Some(known)) = (&base, known) else { return whole(address, base, now, directory, state) };
+    let (path, until) = match delta::fetch(base, known, now, directory)? {
+        Delta::Nothing => return Ok(None),
+        Delta::Records(path, until) => (path, until),
+        Delta::Whole => return whole(address, Some(base.clone()), now, directory, state),
+    };
+    let mut known = Known { until: Some(until), ..known.clone() };
+    // The next reading asks for changes again, not for the archive that was read long ago.
+    (known.etag, known.last_modified) = (None, None);
+    Ok(Some(keep(address, path, known, state)))
+}
+
+/// Fetches all of an input. `base`: a list of changes may lie there, for the next time.
+fn whole(
+    address: Address,
+    base: Option<String>,
+    now: jiff::Timestamp,
+    directory: &Path,
+    state: &mut State,
+) -> Result<Option<Local>, Failure> {
+    // Asked before the archive is read: what changes meanwhile is read twice, not never.
+    let until = base.map(|base| delta::start(&base)).transpose()?.flatten();
     match fetch::fetch(&address, state.inputs.get(&address.url), directory)? {
         Fetched::Unchanged => Ok(None),
         Fetched::File(path, known) => {
-            let temporary = Some(Temporary(path.clone()));
-            state.inputs.insert(address.url.clone(), known);
-            Ok(Some(Local { path, name: address.url.clone(), address: Some(address), _temporary: temporary }))
+            let full = until.as_ref().map(|_| now.to_string());
+            Ok(Some(keep(address, path, Known { until, full, ..known }, state)))
         }
     }
+}
+
+fn keep(address: Address, path: PathBuf, known: Known, state: &mut State) -> Local {
+    let temporary = Some(Temporary(path.clone()));
+    state.inputs.insert(address.url.clone(), known);
+    Local { path, name: address.url.clone(), address: Some(address), _temporary: temporary }
 }
 
 fn check_signature(local: &Local, bytes: &[u8], wanted: &Wanted<'_>) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ mod cache;
 mod container;
 mod daemon;
 pub mod database;
+mod delta;
 mod fetch;
 pub mod inputs;
 pub mod layers;
