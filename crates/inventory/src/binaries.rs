@@ -7,7 +7,7 @@ use rustix::fs::{FileType, fstat};
 use crate::analyzer::{Matcher, run, unreadable};
 use crate::candidates::is_shared_object;
 use crate::facts::FileFacts;
-use crate::fileview::{FileView, ReadAt, SizedFile};
+use crate::fileview::{FileView, ReadAt, SizedFile, Timed};
 use crate::options::Options;
 use crate::pathhash::{self, HashSet64};
 use crate::root::Root;
@@ -93,7 +93,8 @@ fn one(
     }
     let source = SizedFile::new(&file, u64::try_from(stat.st_size).unwrap_or(0));
     if is_elf(&source) {
-        let mut view = FileView::new(&shown, &source, scratch);
+        let timed = Timed::new(&source, options.limits.file_time);
+        let mut view = FileView::new(&shown, &timed, scratch);
         analyze(&mut view, matcher, options, facts);
     }
 }

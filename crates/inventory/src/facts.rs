@@ -1,5 +1,7 @@
 //! What analysers say about single files, before anything is merged or judged together.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use crate::image_checks::Weakness;
@@ -86,13 +88,20 @@ pub struct Sink<'a> {
     dropped: usize,
     files_of: Vec<(String, u32)>,
     told: usize,
+    end: Option<Instant>,
 }
 
 impl<'a> Sink<'a> {
     /// For one analyser and one file.
     pub fn new(path: &str, found_by: &str, limits: &'a Limits) -> Self {
         let facts = FileFacts { path: path.to_owned(), found_by: found_by.to_owned(), ..FileFacts::default() };
-        Self { limits, facts, dropped: 0, files_of: Vec::new(), told: 0 }
+        let end = Instant::now().checked_add(limits.file_time);
+        Self { limits, facts, dropped: 0, files_of: Vec::new(), told: 0, end }
+    }
+
+    /// Whether the time for one file is over. For loops over what is in memory already; reading ends by itself.
+    pub fn is_late(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Adds a package. One without a name, or with an absurdly long one, becomes `unknown`.

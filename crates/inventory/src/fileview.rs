@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use crate::elf::Elf;
 
@@ -103,6 +104,36 @@ impl ReadAt for SizedFile<'_> {
                 other => return other,
             }
         }
+    }
+}
+
+/// Contents that can be read until a moment, and not afterwards: what is damaged or made to hurt must not take for ever.
+pub struct Timed<'a> {
+    inner: &'a dyn ReadAt,
+    end: Option<Instant>,
+    limit: Duration,
+}
+
+impl<'a> Timed<'a> {
+    /// The time starts now.
+    pub fn new(inner: &'a dyn ReadAt, limit: Duration) -> Self {
+        Self { inner, end: Instant::now().checked_add(limit), limit }
+    }
+}
+
+impl ReadAt for Timed<'_> {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            let why = format!("looking into it takes longer than {} s", self.limit.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        }
+        self.inner.read_at(offset, buffer)
+    }
+    fn in_memory(&self) -> Option<&[u8]> {
+        self.inner.in_memory()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::binaries::{analyze, promising};
 use crate::candidates::may_be_binary;
 use crate::extras::{self, Seen};
 use crate::facts::{FileFacts, Note};
-use crate::fileview::{FileView, ReadAt, SizedFile};
+use crate::fileview::{FileView, ReadAt, SizedFile, Timed};
 use crate::layer::{LAYER_FORMAT, LayerInventory};
 use crate::model::Unknown;
 use crate::options::Options;
@@ -276,7 +276,8 @@ impl<'o> Reader<'o> {
 
     fn analyze(&mut self, path: &str, source: &dyn ReadAt, found: &[u16], binary: bool) -> Vec<FileFacts> {
         let mut facts = Vec::new();
-        let mut view = FileView::new(path, source, &mut self.scratch);
+        let timed = Timed::new(source, self.options.limits.file_time);
+        let mut view = FileView::new(path, &timed, &mut self.scratch);
         for &index in found {
             if let Some(analyzer) = self.matcher.get(index) {
                 facts.extend(run(analyzer, &mut view, &self.options.limits));

@@ -1,5 +1,7 @@
 //! What a scan may spend, and what it looks for.
 
+use std::time::Duration;
+
 /// Bounds on work done for one scan. Images are hostile: in entries, sizes, depth and expansion.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -13,6 +15,8 @@ pub struct Limits {
     pub binary_bytes: u64,
     /// Uncompressed bytes read out of one archive file, all nesting levels together.
     pub inflated_bytes: u64,
+    /// Time for looking into one file; what is not read by then is `unknown`.
+    pub file_time: Duration,
     /// Archives within archives.
     pub nesting: u32,
     /// Packages that one file may list.
@@ -29,6 +33,7 @@ impl Default for Limits {
             metadata_bytes: 4 << 20,
             binary_bytes: 4 << 30,
             inflated_bytes: 512 << 20,
+            file_time: Duration::from_secs(20),
             nesting: 8,
             packages_per_file: 200_000,
             depth: 1024,

@@ -7,7 +7,7 @@ use crate::analyzers;
 use crate::binaries::{analyze, is_elf};
 use crate::error::InventoryError;
 use crate::facts::FileFacts;
-use crate::fileview::{FileView, ReadAt, SizedFile};
+use crate::fileview::{FileView, ReadAt, SizedFile, Timed};
 use crate::finish::finish;
 use crate::model::{Inventory, Unknown};
 use crate::options::{Locks, Options};
@@ -35,7 +35,8 @@ pub fn scan_bytes(path: &str, bytes: &[u8], options: &Options) -> Inventory {
 fn scan_source_file(name: &str, source: &dyn ReadAt, options: &Options) -> Inventory {
     let mut facts: Vec<FileFacts> = Vec::new();
     let mut scratch = Vec::new();
-    let mut view = FileView::new(name, source, &mut scratch);
+    let timed = Timed::new(source, options.limits.file_time);
+    let mut view = FileView::new(name, &timed, &mut scratch);
     let matcher = analyzers::matcher();
     let mut found = Vec::new();
     let last = name.rsplit('/').next().unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::analyzer::{Matcher, run, unreadable};
 use crate::candidates::may_be_binary;
 use crate::extras::{self, Seen};
 use crate::facts::{FileFacts, Note};
-use crate::fileview::{FileView, SizedFile};
+use crate::fileview::{FileView, SizedFile, Timed};
 use crate::model::Unknown;
 use crate::options::Options;
 use crate::pathhash;
@@ -353,7 +353,8 @@ impl<'a> Worker<'a> {
             return;
         }
         let source = SizedFile::new(&file, u64::try_from(stat.st_size).unwrap_or(0));
-        let mut view = FileView::new(&shown, &source, &mut self.scratch);
+        let timed = Timed::new(&source, self.shared.options.limits.file_time);
+        let mut view = FileView::new(&shown, &timed, &mut self.scratch);
         for &index in found {
             if let Some(analyzer) = self.shared.matcher.get(index) {
                 self.out.facts.extend(run(analyzer, &mut view, &self.shared.options.limits));

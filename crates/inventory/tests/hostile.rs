@@ -254,3 +254,25 @@ fn damaged_databases_and_programs_give_an_unknown() {
     let _ = scan_bytes("usr/local/bin/program", &elf, &Options::default());
     assert!(peak_kib() < BOUND_KIB, "{} KiB", peak_kib());
 }
+
+#[test]
+fn a_file_that_takes_too_long_is_said() {
+    let limits = Limits { file_time: std::time::Duration::ZERO, ..Limits::default() };
+    let options = Options { limits, ..Options::default() };
+    let layer = scan_layer(jar_layer().as_slice(), "x", None, &options);
+    let inventory = merge(&[layer], &options);
+    assert!(inventory.packages.is_empty());
+    let told = |u: &stockade_inventory::Unknown| u.path == "app/a.jar" && u.why.contains("takes longer than 0 s");
+    assert!(inventory.unknown.iter().any(told), "{:?}", inventory.unknown);
+}
+
+/// A layer with a jar, which is small and good.
+fn jar_layer() -> Vec<u8> {
+    let jar = zip_bomb("META-INF/maven/a/b/pom.properties", 10);
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(jar.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "app/a.jar", jar.as_slice()).unwrap();
+    tar.into_inner().unwrap()
+}

@@ -74,6 +74,15 @@ fn archive(
     let mut manifest = Manifest::default();
     let mut found: Vec<Package> = Vec::new();
     for entry in entries {
+        if out.is_late() {
+            let seconds = out.limits.file_time.as_secs();
+            out.unknown_at(
+                "limit",
+                path,
+                format!("looking into it takes longer than {seconds} s; the rest was not read"),
+            );
+            break;
+        }
         let nested = is_archive(entry.name.as_bytes());
         let place = || format!("{path}!/{}", entry.name);
         if nested && depth + 1 > out.limits.nesting {
