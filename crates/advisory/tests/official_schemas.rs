@@ -156,6 +156,17 @@ fn bills_of_materials() {
 }
 
 #[test]
+fn spdx_with_vulnerabilities() {
+    for report in [report("web:1"), report("/srv/a b"), empty()] {
+        let document = views::spdx(&report, STAMP, "3e671687-395b-41f5-a30f-a58921a69b79");
+        validate("spdx-2.3.schema.json", &[], &document);
+        let references = document["packages"].as_array().unwrap().iter().flat_map(|p| p["externalRefs"].as_array());
+        let security = references.flatten().filter(|r| r["referenceCategory"] == "SECURITY").count();
+        assert_eq!(security > 0, !report.findings.is_empty());
+    }
+}
+
+#[test]
 fn csaf() {
     let cvss = [
         ("https://www.first.org/cvss/cvss-v2.0.json", "cvss-v2-0.schema.json"),

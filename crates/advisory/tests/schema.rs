@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
-use stockade_advisory::report::{Drift, LayerOrigin, News, ScanReport, Target, assemble};
+use stockade_advisory::report::{BaseImage, Drift, LayerOrigin, News, ScanReport, Target, assemble};
 use stockade_advisory::{Database, MatchOptions};
 use stockade_inventory::{ImageFacts, Inventory, OsInfo, Package, PackageKind, Secret, SourcePackage, check_image};
 
@@ -87,6 +87,7 @@ fn a_report_with_everything_in_it_fits_the_schema() {
     let target = Target { name: "t".into(), kind: "image".into(), digest: Some("sha256:11".into()), os: None };
     let mut report = assemble(target, &inventory, matches, &layers, &database, "0").unwrap();
     report.say_age("2026-11-24".parse().unwrap());
+    report.base = Some(BaseImage { name: "debian:11".into(), layers: vec!["sha256:00".into()] });
     report.drift = Some(Drift::between(&Inventory::default(), &inventory));
     let earlier = ScanReport { findings: Vec::new(), ..report.clone() };
     let news = News::between(&earlier, &report);

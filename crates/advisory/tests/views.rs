@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use stockade_advisory::report::ScanReport;
+use stockade_advisory::report::{BaseImage, ScanReport};
 use stockade_advisory::report::views;
 
 fn report() -> ScanReport {
@@ -46,6 +46,18 @@ fn report() -> ScanReport {
 fn the_table_groups_by_what_to_do() {
     let options = views::TableOptions { today: Some("2026-11-24".parse().unwrap()), ..Default::default() };
     insta::assert_snapshot!(views::table(&report(), &options));
+}
+
+#[test]
+fn a_new_base_image_is_advised_where_its_layers_are_at_fault() {
+    let mut report = report();
+    assert!(!views::table(&report, &views::TableOptions::default()).contains("base image"));
+    let base = |layer: &str| BaseImage { name: "debian:12".into(), layers: vec![layer.into()] };
+    report.base = Some(base("sha256:aa"));
+    let table = views::table(&report, &views::TableOptions::default());
+    assert!(table.contains("  update the base image debian:12  fixes 1: 1 critical"), "{table}");
+    report.base = Some(base("sha256:bb"));
+    assert!(!views::table(&report, &views::TableOptions::default()).contains("base image"));
 }
 
 #[test]

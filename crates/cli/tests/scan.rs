@@ -284,7 +284,7 @@ fn a_gate_of_ones_own_judges_packages_licences_and_findings() {
     let gate = world.scratch().join("gate.toml");
     let judge = |rules: &str| {
         std::fs::write(&gate, rules).unwrap();
-        world.sk(&["scan", &format!("--gate={}", gate.display()), "--severity", "low", &target])
+        world.sk(&["scan", "--gate", &gate.display().to_string(), "--severity", "low", &target])
     };
     assert!(judge("severity = \"critical\"").fails_with(3).err.contains("CVE-2021-44228"));
     let accepted = "fixable = true\nknown-exploited = false\nseverity = \"critical\"\ngrace-days = 3650\n";
@@ -295,6 +295,30 @@ fn a_gate_of_ones_own_judges_packages_licences_and_findings() {
     judge(&format!("{accepted}facts-days = 1")).fails_with(4);
     judge(&format!("{accepted}mode = \"warn\"\nend-of-life = true")).fails_with(0);
     assert!(judge("severty = \"low\"").err.contains("did you mean `severity`"));
+}
+
+#[test]
+fn what_the_entry_point_loads_is_told() {
+    let Some(world) = World::new() else { return };
+    let both = status(&[("apache-log4j2", "2.13.3-1", ""), ("openssl", "1.1.1k-1", "")]);
+    let layer = tar(&[
+        RELEASE,
+        ("var/lib/dpkg/status", &both, 0o644),
+        ("var/lib/dpkg/info/apache-log4j2.list", "/usr\n/usr/bin/log\n", 0o644),
+        ("var/lib/dpkg/info/openssl.list", "/usr\n/usr/bin/openssl\n", 0o644),
+        ("usr/bin/log", "#!/bin/sh\n", 0o755),
+        ("usr/bin/openssl", "#!/bin/sh\n", 0o755),
+    ]);
+    let config = json!({"Entrypoint": ["log"], "Env": ["PATH=/usr/bin"]});
+    world.sk_with_input(&["load"], &archive(std::slice::from_ref(&layer), &config, None)).ok();
+    let report = report(&world.sk(&["scan", "--json", "app:1"]).ok());
+    for (name, loaded) in [("apache-log4j2", true), ("openssl", false)] {
+        let of = |f: &&Value| f["package"]["name"] == name;
+        let found: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(of).collect();
+        assert!(!found.is_empty() && found.iter().all(|f| f["in_entry_point"] == loaded), "{name}: {report}");
+    }
+    assert!(world.sk(&["scan", "app:1"]).ok().contains("The entry point loads files of the package at its start for "));
+    assert!(world.sk(&["explain", "CVE-2021-44228", "app:1"]).ok().contains("at start"));
 }
 
 #[test]
@@ -328,6 +352,10 @@ fn base_layers_lines_templates_trees_and_statements() {
     world.sk_with_input(&["load"], &archive(&[base, own], &json!({}), None)).ok();
     let seen = report(&world.sk(&["scan", "--json", "app:1"]).ok());
     assert!(ids(&seen).contains(&"CVE-2021-44228") && packages(&seen) == 4, "{seen}");
+    assert_eq!(seen["base"]["name"], "base:1");
+    let table = world.sk(&["scan", "app:1"]).ok();
+    assert!(table.contains("update the base image base:1  fixes "), "{table}");
+    assert!(world.sk(&["scan", "--format", "spdx", "app:1"]).ok().contains("SPDX-2.3"));
     let rest = report(&world.sk(&["scan", "--json", "--exclude-base", "app:1"]).ok());
     assert!(!ids(&rest).contains(&"CVE-2021-44228"), "{rest}");
     assert!(rest["findings"].as_array().unwrap().iter().all(|f| f["package"]["name"] == "lodash"));

@@ -58,6 +58,7 @@ pub fn assemble(
         unknown,
         secrets: inventory.secrets.iter().map(|s| secret(s, layers)).collect(),
         weaknesses: inventory.weaknesses.iter().map(|w| weakness(w, layers)).collect(),
+        base: None,
         drift: None,
         news: None,
         notes: matches.notes,

@@ -41,6 +41,9 @@ pub struct ScanReport {
     /// What is weak in the configuration and in modes of files; only when it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weaknesses: Vec<WeaknessEntry>,
+    /// The image that this one is built on, where the store has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
     /// What a container changed of its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
@@ -50,6 +53,15 @@ pub struct ScanReport {
     /// Remarks: what was left out on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// The image that another one is built on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseImage {
+    /// A name of it.
+    pub name: String,
+    /// `sha256:…` of its uncompressed layers, lowest first.
+    pub layers: Vec<String>,
 }
 
 /// What newer facts brought.

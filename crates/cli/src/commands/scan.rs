@@ -82,10 +82,10 @@ pub struct Args {
     /// Also look for weak settings: of the image's configuration, modes of files, shared host keys, empty passwords
     #[arg(long)]
     checks: bool,
-    /// Judge by the rules of this file (the keys of `[gate]`), or by `[gate]` of stockade.toml without a file: exit code
-    /// 3 for what is over it, 4 when it cannot be decided
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    gate: Option<Option<PathBuf>>,
+    /// Judge by the rules of this file (the keys of `[gate]`), or by `[gate]` of stockade.toml with the word `config`: exit
+    /// code 3 for what is over it, 4 when it cannot be decided
+    #[arg(long, value_name = "FILE|config")]
+    gate: Option<PathBuf>,
     /// Print the report through this Go template, or the one in `@FILE`; the fields are those of `--format json`
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["format", "json"])]
     template: Option<String>,
@@ -114,6 +114,8 @@ enum Format {
     Sarif,
     /// CycloneDX 1.6 with vulnerabilities and their analysis (VEX)
     Cyclonedx,
+    /// SPDX 2.3, with vulnerabilities as references
+    Spdx,
     /// GitLab's container scanning report
     Gitlab,
     /// JUnit XML
@@ -194,8 +196,8 @@ impl Args {
     fn gate(&self, context: &Context) -> Result<Option<GateSettings>, Failure> {
         match &self.gate {
             None => Ok(None),
-            Some(None) => Ok(Some(context.settings.gate.clone())),
-            Some(Some(file)) => Ok(Some(GateSettings::from_file(file)?)),
+            Some(word) if word == Path::new("config") => Ok(Some(context.settings.gate.clone())),
+            Some(file) => Ok(Some(GateSettings::from_file(file)?)),
         }
     }
 }
@@ -225,6 +227,9 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     if let Some(other) = &args.diff {
         let other = scanner::scan(context, &Spec::parse(context, other), &database, &options)?;
         subtract(&mut report, &other);
+    }
+    if matches!(spec, Spec::Image(_)) && !report.findings.is_empty() {
+        base::find(context, &mut report)?;
     }
     if args.exclude_base || args.file.is_some() {
         base::apply(context, &mut report, args.file.as_deref(), args.exclude_base)?;
@@ -390,6 +395,7 @@ fn print(report: &ScanReport, args: &Args) -> Result<(), Failure> {
         Format::Cyclonedx => {
             pretty(&views::cyclonedx(report, &stamp, &scanner::random_uuid()))?
         }
+        Format::Spdx => pretty(&views::spdx(report, &stamp, &scanner::random_uuid()))?,
         Format::Gitlab => {
             let time = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
             pretty(&views::gitlab(report, &time, &time))?

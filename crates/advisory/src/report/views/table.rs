@@ -39,7 +39,7 @@ pub fn table(report: &ScanReport, options: &TableOptions) -> String {
             section(&mut out, group.title(), &members, options);
         }
     }
-    advice(&mut out, &rows, paint);
+    advice(&mut out, report, &rows, paint);
     sections::tables(&mut out, report, paint);
     foot(&mut out, report, &rows, paint);
     out
@@ -272,20 +272,32 @@ fn upgrades<'r>(rows: &'r [Row<'r>]) -> Vec<Upgrade<'r>> {
     all
 }
 
-fn advice(out: &mut String, rows: &[Row<'_>], paint: Paint) {
+/// What a new base image would fix: what an upgrade fixes and the base's layers brought.
+fn new_base(report: &ScanReport, rows: &[Row<'_>]) -> Option<Vec<String>> {
+    let base = report.base.as_ref()?;
+    let of_base = |f: &Finding| f.layer.as_deref().is_some_and(|l| base.layers.iter().any(|known| known == l));
+    let fixed: Vec<Severity> = rows
+        .iter()
+        .filter(|r| r.first.status == Status::Affected && r.first.is_fixable() && of_base(r.first))
+        .map(|r| r.first.severity)
+        .collect();
+    (!fixed.is_empty()).then(|| {
+        let fixes = format!("fixes {}: {}", fixed.len(), by_severity(fixed.iter().copied()));
+        vec![format!("  update the base image {}", printable(&base.name)), fixes]
+    })
+}
+
+fn advice(out: &mut String, report: &ScanReport, rows: &[Row<'_>], paint: Paint) {
     let all = upgrades(rows);
     if all.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{}", paint.bold("What to do:"));
-    let lines: Vec<Vec<String>> = all
-        .iter()
-        .take(MAX_ADVICE)
-        .map(|u| {
-            let fixes = format!("fixes {}: {}", u.severities.len(), by_severity(u.severities.iter().copied()));
-            vec![format!("  upgrade {} to {}", printable(u.component), printable(&u.to)), fixes]
-        })
-        .collect();
+    let mut lines: Vec<Vec<String>> = new_base(report, rows).into_iter().collect();
+    lines.extend(all.iter().take(MAX_ADVICE).map(|u| {
+        let fixes = format!("fixes {}: {}", u.severities.len(), by_severity(u.severities.iter().copied()));
+        vec![format!("  upgrade {} to {}", printable(u.component), printable(&u.to)), fixes]
+    }));
     for line in columns(&lines) {
         let _ = writeln!(out, "{}", line.concat());
     }

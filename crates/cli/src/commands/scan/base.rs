@@ -3,12 +3,23 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use stockade_advisory::report::ScanReport;
+use stockade_advisory::report::{BaseImage, ScanReport};
 use stockade_dockerfile::{Dockerfile, Instruction, Kind};
 use stockade_image::{Image, Store};
 
 use crate::context::Context;
 use crate::failure::Failure;
+
+/// Says which image of the store this one is built on.
+pub fn find(context: &Context, report: &mut ScanReport) -> Result<(), Failure> {
+    let layers = layers_of(context, report)?;
+    let store = Store::open(&context.settings.dirs.root)?;
+    report.base = below(&store, &layers)?.map(|image| BaseImage {
+        name: image.names.first().cloned().unwrap_or_else(|| image.id.to_string()),
+        layers: image.config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
+    });
+    Ok(())
+}
 
 /// Names lines of a Dockerfile, and leaves out what the base image brought.
 pub fn apply(
