@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use stockade_advisory::report::{BaseImage, ScanReport};
 use stockade_advisory::report::views;
+use stockade_advisory::report::{BaseImage, ScanReport};
 
 fn report() -> ScanReport {
     let finding = |id: &str, name: &str, severity: &str, fixed: Value, exploited: bool, status: &str| {
