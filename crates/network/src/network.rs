@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
 
@@ -26,6 +26,9 @@ const INSIDE: &str = "eth0";
 
 /// How long to wait for the kernel to notice a link. It is no failure if it takes longer, only a lost frame.
 const LINK_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a network without a container is somebody's who is about to take it away.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// What [`Network::gc`] removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,7 +154,7 @@ impl Network {
     /// somebody has to do it, else it is left to [`Network::gc`].
     pub fn release(&self, id: &str) -> Result<Released<'_>, NetworkError> {
         check_name("container", id, 128)?;
-        let mut released = Released { network: self, work: None };
+        let mut released = Released { network: self, work: None, change: None };
         if !self.state.exists() {
             return Ok(released);
         }
@@ -162,13 +165,19 @@ impl Network {
             None => None,
         };
         released.work = Some((setup, link));
+        released.change = self.state.last_change();
         Ok(released)
     }
 
     /// Whether [`Network::gc`] would find something, as far as the state directory tells: cheap, no kernel is asked.
     pub fn has_leftovers(&self, live: &dyn Fn(&str) -> bool) -> bool {
         self.state.exists()
-            && self.state.endpoint_ids().is_ok_and(|ids| ids.is_empty() || ids.iter().any(|id| !live(id)))
+            && self.state.endpoint_ids().is_ok_and(|ids| {
+                // Just now empty: whoever left last is about to take it away.
+                let settled =
+                    || self.state.last_change().and_then(|t| t.elapsed().ok()).is_none_or(|age| age > SETTLED);
+                if ids.is_empty() { settled() } else { ids.iter().any(|id| !live(id)) }
+            })
     }
 
     /// Takes away the connections of all containers whose id `live` denies, and everything in the kernel and on disk
@@ -217,15 +226,29 @@ pub struct Released<'a> {
     network: &'a Network,
     /// The firewall's socket is in there too: to close it waits until the kernel has let go of old rules.
     work: Option<(Setup<'a>, Option<Link>)>,
+    /// When endpoints had changed last, at the release.
+    change: Option<SystemTime>,
 }
 
 impl Released<'_> {
     /// Deletes the interface, and the network if nobody is connected any more. Others need not wait for the
     /// first: a container that starts meanwhile finds the network in place, and then it stays.
     pub fn finish(self) -> Result<(), NetworkError> {
+        self.finish_after(Duration::ZERO)
+    }
+
+    /// As [`Released::finish`], but an empty network is left in place for a moment: to make it again is most of what the
+    /// next container would wait for. If somebody was connected meanwhile, the last of those takes it away.
+    pub fn finish_after(self, moment: Duration) -> Result<(), NetworkError> {
         let Some((setup, link)) = self.work else { return Ok(()) };
         if let Some(link) = link {
             setup.delete(&link)?;
+        }
+        if !moment.is_zero() && self.network.state.is_empty()? {
+            thread::sleep(moment);
+            if self.network.state.last_change() != self.change {
+                return Ok(());
+            }
         }
         let state = &self.network.state;
         let lock = state.lock()?;

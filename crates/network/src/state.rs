@@ -17,6 +17,7 @@ use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,11 @@ impl State {
     /// Whether there is no endpoint.
     pub(crate) fn is_empty(&self) -> Result<bool, NetworkError> {
         Ok(self.endpoint_ids()?.is_empty())
+    }
+
+    /// When an endpoint came or went last: differs whenever one did in between.
+    pub(crate) fn last_change(&self) -> Option<SystemTime> {
+        fs::metadata(self.dir.join("endpoints")).and_then(|m| m.modified()).ok()
     }
 
     /// All endpoints; a damaged record counts as none: [`crate::Network::gc`] removes it.

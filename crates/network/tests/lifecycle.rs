@@ -36,6 +36,33 @@ fn the_last_detach_leaves_the_host_as_it_was() {
 }
 
 #[test]
+fn a_network_that_waits_for_the_next_one_goes_with_the_last() {
+    if !can_run() {
+        return;
+    }
+    let stage = Stage::new();
+    let before = stage.host_state();
+    let moment = Duration::from_millis(300);
+    let waits = |id: &str| {
+        let network = stage.network();
+        stage.host.run(|| network.release(id).unwrap().finish_after(moment).unwrap());
+    };
+    let a = stage.container("a", &[]);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| waits("a"));
+        // Comes while the first waits, or after it: either way it is connected, and the first takes nothing away from it.
+        let b = stage.container("b", &["8080:80"]);
+        first.join().unwrap();
+        assert!(stage.host.sh("ip link").contains("sktest0"));
+        waits("b");
+        drop(b);
+    });
+    stage.assert_host_is(&before);
+    assert_eq!(stage.files(), MAY_STAY);
+    drop(a);
+}
+
+#[test]
 fn detach_and_attach_may_be_repeated() {
     if !can_run() {
         return;

@@ -211,10 +211,15 @@ impl Drop for World {
         if !ids.is_empty() {
             self.sk(&[&["rm", "-f", "-v"], ids.as_slice()].concat());
         }
-        // A monitor that was killed at its very end left the network up: a removal collects that.
+        // The last monitor leaves the network up for a moment, and one that was killed at its very end for good: a removal
+        // collects that, once it is sure that nobody else is about to.
         let bridge = Path::new("/sys/class/net").join(&self.bridge);
-        if bridge.exists() && self.sk(&["create", "--name", "broom", IMAGE]).code == 0 {
-            self.sk(&["rm", "-f", "broom"]);
+        let until = Instant::now() + PATIENCE;
+        while bridge.exists() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(100));
+            if bridge.exists() && self.sk(&["create", "--name", "broom", IMAGE]).code == 0 {
+                self.sk(&["rm", "-f", "broom"]);
+            }
         }
     }
 }

@@ -46,6 +46,9 @@ const SIGNALS: &[i32] = &[1, 2, 3, 15];
 /// How long the monitor waits for clients to take the last output before it goes.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long the network of the last container with `--rm` stays for another one.
+const LINGER: Duration = Duration::from_millis(150);
+
 /// What the monitor tells the process that forked it, as JSON through a pipe.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -308,7 +311,9 @@ impl Monitor {
         }
         self.peers.clear();
         if let Some(released) = self.released.take() {
-            let _ = released.finish();
+            // Who runs one such container after the other does not wait for a network each time.
+            let moment = if self.spec.host.auto_remove { LINGER } else { Duration::ZERO };
+            let _ = released.finish_after(moment);
         }
         if let Some(grave) = grave {
             let _ = remove_tree(&grave);
