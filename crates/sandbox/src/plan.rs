@@ -223,6 +223,8 @@ pub struct MountBits {
     pub file_system: u64,
     /// The propagation goes for the mounts below, too.
     pub propagate_below: bool,
+    /// A tmpfs begins with what it covers.
+    pub copy_up: bool,
 }
 
 /// Mount propagation (mount_namespaces(7)).

@@ -22,10 +22,11 @@ enum Effect {
     Propagation(Propagation, bool),
     Bind(bool),
     Idmap(bool),
+    CopyUp,
     Refused(&'static str),
 }
 
-use Effect::{Bind, Clear, ClearBelow, FileSystem, Idmap, NotFileSystem, Nothing, Refused, Set, SetBelow};
+use Effect::{Bind, Clear, ClearBelow, CopyUp, FileSystem, Idmap, NotFileSystem, Nothing, Refused, Set, SetBelow};
 
 const RDONLY: u64 = 0x1;
 const NOSUID: u64 = 0x2;
@@ -71,7 +72,7 @@ const OPTIONS: &[(&str, Effect)] = &[
     ("shared", Effect::Propagation(Propagation::Shared, false)), ("silent", FileSystem(MS_SILENT)),
     ("slave", Effect::Propagation(Propagation::Slave, false)), ("strictatime", Set(STRICTATIME)),
     ("suid", Clear(NOSUID)), ("symfollow", Clear(NOSYMFOLLOW)), ("sync", FileSystem(MS_SYNCHRONOUS)),
-    ("tmpcopyup", Refused("files below the target are not copied; prepare them in the root file system or bind them")),
+    ("tmpcopyup", CopyUp),
     ("unbindable", Effect::Propagation(Propagation::Unbindable, false)),
 ];
 
@@ -118,6 +119,7 @@ fn read(what: &str, options: &[String]) -> Result<Read> {
             }
             Some(Bind(recursive)) => read.bind = Some(recursive || read.bind == Some(true)),
             Some(Idmap(recursive)) => read.idmap = Some(recursive || read.idmap == Some(true)),
+            Some(CopyUp) => bits.copy_up = true,
             Some(Refused(why)) => return Err(OciError::unsupported(format!("{what}.options: {option}"), why)),
         }
     }
@@ -153,6 +155,10 @@ fn bind(what: &str, mount: &spec::Mount, read: &Read, bundle: &Path) -> Result<M
         let what = format!("{what}.options: {option}");
         return Err(OciError::unsupported(what, "a bind mount has no options of a file system; leave it out"));
     }
+    if read.flags.bits.copy_up {
+        let why = "only a tmpfs begins with a copy of what it covers";
+        return Err(OciError::unsupported(format!("{what}.options: tmpcopyup"), why));
+    }
     let source = bundle.join(source);
     let recursive = read.bind == Some(true);
     let maps = (mount.uid_mappings.as_deref().unwrap_or_default(), mount.gid_mappings.as_deref().unwrap_or_default());
@@ -176,6 +182,10 @@ fn file_system(what: &str, mount: &spec::Mount, read: &Read) -> Result<MountKind
     if mapped {
         let why = "only bind mounts have an id mapping of their own here; bind a mounted directory";
         return Err(OciError::unsupported(format!("{what}.uidMappings"), why));
+    }
+    if read.flags.bits.copy_up && fstype != "tmpfs" {
+        let why = "only a tmpfs begins with a copy of what it covers";
+        return Err(OciError::unsupported(format!("{what}.options: tmpcopyup"), why));
     }
     let source = mount.source.clone().filter(|s| !s.is_empty()).unwrap_or_else(|| fstype.clone());
     let data = if fstype.starts_with("cgroup") { String::new() } else { read.data.join(",") };

@@ -11,6 +11,7 @@
 //! root, after it was checked to be that file system (CVE-2019-16884, CVE-2025-31133).
 
 mod cgroups;
+mod copyup;
 mod dev;
 mod furnish;
 mod idmap;

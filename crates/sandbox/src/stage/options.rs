@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use super::target::normal;
-use super::{Stage, dev};
+use super::{Stage, copyup, dev};
 use crate::error::Result;
 use crate::sys::mount::{self, Change, attr};
 use crate::{IdMap, Mount, MountFlags, Propagation, SandboxError};
@@ -40,6 +40,7 @@ impl Stage<'_> {
                 self.simple(mount, fstype, source, &data)?;
                 self.anchor(mount, |magic| magic == DEVPTS_MAGIC, "devpts")?;
             }
+            "tmpfs" if mount.flags.bits.copy_up => self.copied_up(mount, source, &data)?,
             _ => {
                 if fstype == "mqueue" {
                     (self.enter_namespaces)()?;
@@ -48,6 +49,21 @@ impl Stage<'_> {
             }
         }
         self.adjust(mount)
+    }
+
+    /// A tmpfs with a copy of what it covers.
+    fn copied_up(&self, mount: &Mount, source: &str, data: &str) -> Result<()> {
+        let error =
+            |source| SandboxError::Mount { kind: "copy in tmpfs".to_owned(), target: mount.target.clone(), source };
+        let mut writable = mount.clone();
+        writable.flags.readonly = false;
+        writable.flags.bits.set &= !attr::RDONLY;
+        let covered = self.simple(&writable, "tmpfs", source, data)?;
+        let top = self.existing(&mount.target)?.ok_or(Errno::NOENT).map_err(error)?;
+        let (covered, top) = (std::os::fd::AsFd::as_fd(&covered), std::os::fd::AsFd::as_fd(&top));
+        copyup::tree(covered, top, !data.split(',').any(|o| o.starts_with("mode="))).map_err(error)?;
+        let change = Change { set: attributes(mount.flags), ..Change::default() };
+        mount::set_attributes(top, change).and_then(|()| set_bits(top, mount.flags)).map_err(error)
     }
 
     /// What mount(2) could not say: propagation, and attributes for everything below.
