@@ -224,7 +224,9 @@ impl Reader<'_> {
                 self.dialect = words.first().map_or(Some(Dialect::Sh), |w| Dialect::of(&w.value));
             }
             Kind::Env(pairs) => pairs.iter().for_each(|p| self.set(&p.key.value, Some(&p.value.value))),
-            Kind::Arg(arguments) => arguments.iter().for_each(|a| self.set(&a.name.value, None)),
+            Kind::Arg(arguments) => {
+                arguments.iter().for_each(|a| self.set(&a.name.value, a.value.as_ref().map(|v| v.value.as_str())))
+            }
             Kind::Run(run) => return self.run(instruction, run),
             _ => {}
         }
@@ -233,7 +235,8 @@ impl Reader<'_> {
 
     fn set(&mut self, name: &str, value: Option<&str>) {
         self.known.insert(name.to_owned());
-        let plain = value.is_some_and(|v| !v.contains(|c: char| c.is_whitespace() || "$*?[\\".contains(c)));
+        // The value of an argument is its giver's: it is taken for plain unless its default is not.
+        let plain = value.is_none_or(|v| !v.contains(|c: char| c.is_whitespace() || "$*?[\\".contains(c)));
         if plain {
             self.clean.insert(name.to_owned());
         } else {

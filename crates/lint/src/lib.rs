@@ -7,6 +7,7 @@
 pub mod docs;
 mod file;
 mod fix;
+mod hadolint;
 pub mod lsp;
 mod model;
 mod options;
@@ -45,6 +46,9 @@ pub fn lint(bytes: &[u8], name: &str, options: &Options) -> Report {
         }
     }
     let mut found = findings.finish();
+    if options.as_hadolint {
+        hadolint::choose(&parsed.dockerfile, &mut found);
+    }
     for finding in &mut found {
         if let Some(severity) = finding.refs.iter().chain([&finding.id]).find_map(|n| options.severities.get(*n)) {
             finding.severity = *severity;

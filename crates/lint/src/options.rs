@@ -50,4 +50,7 @@ pub struct Options {
     pub disable_ignore_comments: bool,
     /// Rules that are off unless asked for.
     pub enabled: Vec<String>,
+    /// hadolint's answer where ours differs on purpose (docs/LINT-DIFF.md): only its rules, its reading of them, and one
+    /// finding of a shell rule an instruction.
+    pub as_hadolint: bool,
 }

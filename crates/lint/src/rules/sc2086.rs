@@ -16,12 +16,12 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for script in file.scripts() {
             let values = variables::Values::of(&script.tree);
-            script::split_pieces(script, |_, piece| {
+            script::split_pieces(script, |id, piece| {
                 let Some((name, rest)) = piece.variable() else { return };
                 let number = variables::NUMBERS.contains(&name) || name.starts_with('#');
                 let several = name == "@" || rest.starts_with("[@");
                 let chosen = rest.starts_with('+') || rest.starts_with(":+");
-                let clean = script.clean.contains(name) || values.clean_at(name, piece.start);
+                let clean = script.clean.contains(name) || values.clean_at(name, id, piece.start);
                 let cut = rest.is_empty() || rest.starts_with(['%', '#']);
                 if !number && !several && !chosen && !(clean && cut) {
                     out.at(piece.start, piece.end, "the value is split at spaces");

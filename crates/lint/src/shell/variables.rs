@@ -1,10 +1,10 @@
 //! Which variables a script sets and reads, and which hold nothing that a shell would split.
 //!
-//! It follows no paths: a variable is clean where every assignment before the place is, and one is.
+//! A variable is clean where every assignment before the place is, and one of them is on every way there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tree::{NodeKind, Simple, Tree};
+use super::tree::{NodeId, NodeKind, Simple, Tree};
 use super::{PieceKind, Word};
 
 /// Variables that hold a number, always.
@@ -88,6 +88,8 @@ pub struct Assigned<'t> {
     pub exported: bool,
     /// Nothing in the value would be split or matched with file names.
     clean: Clean<'t>,
+    /// The node that sets it.
+    node: NodeId,
     /// Byte offsets in the file of what names it: start and end.
     pub start: usize,
     /// See `start`.
@@ -107,14 +109,15 @@ enum Clean<'t> {
 /// Every place where a variable is set, in order.
 pub fn assigned(tree: &Tree) -> Vec<Assigned<'_>> {
     let mut out = Vec::new();
-    for node in &tree.nodes {
+    for (id, node) in tree.nodes.iter().enumerate() {
+        let before = out.len();
         match &node.kind {
             NodeKind::Simple(c) => simple(c, &mut out),
             NodeKind::For { name, words, select, .. } => {
                 let length = if *select { "select".len() } else { "for".len() };
                 let clean = words.as_deref().map_or(Clean::No, Clean::Words);
                 let (start, end) = (node.start, node.start + length);
-                out.push(Assigned { name: &name.raw, exported: false, clean, start, end });
+                out.push(Assigned { name: &name.raw, exported: false, clean, node: 0, start, end });
             }
             _ => {}
         }
@@ -122,15 +125,23 @@ pub fn assigned(tree: &Tree) -> Vec<Assigned<'_>> {
             for (piece, name, rest) in word.variables() {
                 if rest.starts_with(":=") || rest.starts_with('=') {
                     let name = name.trim_start_matches(['#', '!']);
-                    out.push(Assigned { name, exported: true, clean: Clean::No, start: piece.start, end: piece.end });
+                    out.push(Assigned {
+                        name,
+                        exported: true,
+                        clean: Clean::No,
+                        node: 0,
+                        start: piece.start,
+                        end: piece.end,
+                    });
                 }
             }
         }
+        out.iter_mut().skip(before).for_each(|a| a.node = id);
     }
     for text in arithmetic(tree) {
         // `((i = 1))`: whether it is set or compared is not looked into.
         for name in names(text) {
-            out.push(Assigned { name, exported: true, clean: Clean::Yes, start: 0, end: 0 });
+            out.push(Assigned { name, exported: true, clean: Clean::Yes, node: 0, start: 0, end: 0 });
         }
     }
     out
@@ -144,7 +155,7 @@ fn plain<'t>(word: &'t Word, exported: bool, out: &mut Vec<Assigned<'t>>) {
         let length = word.raw.find('=').unwrap_or(0);
         // What is added to was set somewhere, perhaps outside.
         let exported = exported || appended;
-        out.push(Assigned { name, exported, clean, start: word.start, end: word.start + length });
+        out.push(Assigned { name, exported, clean, node: 0, start: word.start, end: word.start + length });
     }
 }
 
@@ -168,7 +179,7 @@ fn simple<'t>(c: &'t Simple, out: &mut Vec<Assigned<'t>>) {
             for word in c.arguments() {
                 if let Some((name, _)) = word.assignment() {
                     let (start, end) = (word.start, word.start + name.len());
-                    out.push(Assigned { name, exported: false, clean: Clean::Yes, start, end });
+                    out.push(Assigned { name, exported: false, clean: Clean::Yes, node: 0, start, end });
                 }
             }
         }
@@ -177,7 +188,7 @@ fn simple<'t>(c: &'t Simple, out: &mut Vec<Assigned<'t>>) {
         "printf" if c.has_flag('v', "") => c.arguments().iter().skip(1).take(1).for_each(|w| set(w, out)),
         "getopts" => c.arguments().iter().skip(1).take(1).for_each(|w| set(w, out)),
         "unset" => c.operands().filter_map(Word::plain).for_each(|name| {
-            out.push(Assigned { name, exported: true, clean: Clean::Yes, start: 0, end: 0 });
+            out.push(Assigned { name, exported: true, clean: Clean::Yes, node: 0, start: 0, end: 0 });
         }),
         _ => {}
     }
@@ -204,7 +215,7 @@ fn with_values<'t>(c: &'t Simple, valued: &str, array: Option<char>, out: &mut V
 
 fn set<'t>(word: &'t Word, out: &mut Vec<Assigned<'t>>) {
     if let Some(name) = word.plain().filter(|n| names(n).first() == Some(n)) {
-        out.push(Assigned { name, exported: false, clean: Clean::No, start: word.start, end: word.end });
+        out.push(Assigned { name, exported: false, clean: Clean::No, node: 0, start: word.start, end: word.end });
     }
 }
 
@@ -279,46 +290,87 @@ pub fn asked_for(tree: &Tree) -> BTreeSet<String> {
     out
 }
 
+/// Inside of what it is certain that a node has run: a branch, a loop's body, the right side of `||`, a chain of `&&`.
+/// `None`: after it, everywhere.
+fn scope(tree: &Tree, node: NodeId) -> Option<NodeId> {
+    let mut child = node;
+    let mut ancestors = tree.ancestors(node).peekable();
+    while let Some(parent) = ancestors.next() {
+        match tree.get(parent).map(|n| &n.kind) {
+            // The rest of a chain runs only after it.
+            Some(NodeKind::AndOr { and: true, right, .. }) if *right == child => {
+                let mut top = parent;
+                while let Some(next) = ancestors.next_if(|next| {
+                    matches!(tree.get(*next).map(|n| &n.kind), Some(NodeKind::AndOr { and: true, left, .. }) if *left == top)
+                }) {
+                    top = next;
+                }
+                return Some(top);
+            }
+            Some(NodeKind::AndOr { and: false, right, .. }) if *right == child => return Some(child),
+            Some(NodeKind::If { branches, .. }) if branches.first().is_none_or(|(first, _)| *first != child) => {
+                return Some(child);
+            }
+            Some(NodeKind::Loop { body, .. }) if *body == child => return Some(child),
+            Some(NodeKind::For { .. } | NodeKind::Case { .. } | NodeKind::Subshell(_) | NodeKind::Function { .. }) => {
+                return Some(child);
+            }
+            _ => {}
+        }
+        child = parent;
+    }
+    None
+}
+
 /// What is known of the values of a script's variables.
 #[derive(Debug)]
 pub struct Values<'t> {
-    /// Places of assignments by name, and whether each is clean.
-    places: BTreeMap<&'t str, Vec<(usize, bool)>>,
+    tree: &'t Tree,
+    /// Assignments by name: place, whether it is clean, and inside of what it certainly happened (`None`: anywhere later).
+    places: BTreeMap<&'t str, Vec<(usize, bool, Option<NodeId>)>>,
 }
 
 impl<'t> Values<'t> {
     /// Looks at every assignment, in order.
     pub fn of(tree: &'t Tree) -> Values<'t> {
-        let mut values = Values { places: BTreeMap::new() };
+        let mut values = Values { tree, places: BTreeMap::new() };
         let mut all = assigned(tree);
         all.sort_by_key(|a| a.start);
         for a in all {
             let clean = match a.clean {
                 Clean::Yes => true,
                 Clean::No => false,
-                Clean::As(word) => values.is_clean(word, a.start),
-                Clean::Words(words) => words.iter().all(|w| !w.has_glob() && values.is_clean(w, a.start)),
+                Clean::As(word) => values.is_clean(word, a.node, a.start),
+                Clean::Words(words) => words.iter().all(|w| !w.has_glob() && values.is_clean(w, a.node, a.start)),
             };
-            values.places.entry(a.name).or_default().push((a.start, clean));
+            values.places.entry(a.name).or_default().push((a.start, clean, scope(tree, a.node)));
         }
         values
     }
 
-    /// Whether splitting the variable's value at this place changes nothing.
-    pub fn clean_at(&self, name: &str, offset: usize) -> bool {
+    /// Whether splitting the variable's value at this place of this node changes nothing.
+    pub fn clean_at(&self, name: &str, node: NodeId, offset: usize) -> bool {
         let Some(places) = self.places.get(name) else { return false };
-        let mut before = places.iter().filter(|(at, _)| *at < offset).peekable();
-        before.peek().is_some() && before.all(|(_, clean)| *clean)
+        let within = |scope: NodeId| node == scope || self.tree.ancestors(node).any(|a| a == scope);
+        let mut certain = false;
+        for (_, clean, scope) in places.iter().filter(|(at, _, _)| *at < offset) {
+            if !clean {
+                return false;
+            }
+            certain |= scope.is_none_or(within);
+        }
+        certain
     }
 
-    fn is_clean(&self, word: &Word, offset: usize) -> bool {
+    fn is_clean(&self, word: &Word, node: NodeId, offset: usize) -> bool {
         word.pieces.iter().all(|p| match p.kind {
             PieceKind::Literal | PieceKind::Single | PieceKind::Escaped => {
                 !p.text.contains(|c: char| c.is_whitespace() || "*?[".contains(c))
             }
             PieceKind::Empty | PieceKind::Arithmetic => true,
             PieceKind::Variable => p.variable().is_some_and(|(name, rest)| {
-                rest.is_empty() && (NUMBERS.contains(&name) || name.starts_with('#') || self.clean_at(name, offset))
+                rest.is_empty()
+                    && (NUMBERS.contains(&name) || name.starts_with('#') || self.clean_at(name, node, offset))
             }),
             _ => false,
         })
@@ -348,10 +400,17 @@ mod tests {
             ("for X in *; do $X; done", false),
             ("read -r X; $X", false),
             ("$X; X=1", false),
+            ("a && X=1 && $X", true),
+            ("a && X=1; $X", false),
+            ("if a; then X=1; fi; $X", false),
+            ("if a; then X=1; $X; fi", true),
+            ("(X=1); $X", false),
         ] {
             let tree = tree(text);
             let at = text.rfind("$X").unwrap();
-            assert_eq!(Values::of(&tree).clean_at("X", at), clean, "{text}");
+            let node =
+                tree.nodes.iter().rposition(|n| n.start <= at && at < n.end && matches!(n.kind, NodeKind::Simple(_)));
+            assert_eq!(Values::of(&tree).clean_at("X", node.unwrap(), at), clean, "{text}");
         }
     }
 
