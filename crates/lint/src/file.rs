@@ -56,6 +56,8 @@ pub struct File<'d> {
     pub options: &'d Options,
     /// Commands by instruction; empty for those that run no shell script.
     commands: Vec<Vec<Command>>,
+    /// By instruction, too: which of `scripts` stands in it directly.
+    own: Vec<Option<usize>>,
     scripts: Vec<Script>,
     /// Byte offset of each line.
     lines: Vec<usize>,
@@ -74,10 +76,17 @@ impl<'d> File<'d> {
             known: predefined(),
             clean: BTreeSet::new(),
             scripts: Vec::new(),
+            as_hadolint: options.as_hadolint,
         };
-        let commands = dockerfile.instructions.iter().map(|instruction| reader.read(instruction)).collect();
+        let mut commands = Vec::with_capacity(dockerfile.instructions.len());
+        let mut own = Vec::with_capacity(dockerfile.instructions.len());
+        for instruction in &dockerfile.instructions {
+            let before = reader.scripts.len();
+            commands.push(reader.read(instruction));
+            own.push((reader.scripts.len() > before).then_some(before));
+        }
         let scripts = reader.scripts;
-        File { dockerfile, options, commands, scripts, lines }
+        File { dockerfile, options, commands, own, scripts, lines }
     }
 
     /// Every script that a shell could read, in order.
@@ -88,6 +97,11 @@ impl<'d> File<'d> {
     /// Every script that a shell would refuse, and why.
     pub fn broken_scripts(&self) -> impl Iterator<Item = (&Script, &SyntaxError)> {
         self.scripts.iter().filter_map(|s| Some((s, s.tree.error.as_ref()?)))
+    }
+
+    /// The script that stands directly in instruction number `index`.
+    pub fn script_of(&self, index: usize) -> Option<&Script> {
+        self.scripts.get(self.own.get(index).copied().flatten()?)
     }
 
     /// 1-based line and column (in characters) of a byte offset.
@@ -205,6 +219,7 @@ struct Reader<'d> {
     known: BTreeSet<String>,
     clean: BTreeSet<String>,
     scripts: Vec<Script>,
+    as_hadolint: bool,
 }
 
 impl Reader<'_> {
@@ -255,6 +270,11 @@ impl Reader<'_> {
         let file = self.dockerfile;
         let text = Text::instruction(&file.text, span.start.offset, span.end.offset, file.escape);
         let mut out = shell::commands(&text);
+        // hadolint sees no commands in a script that cannot be read to its end.
+        if self.as_hadolint && shell::parse(&text).error.is_some() {
+            self.keep(&text, self.dialect.unwrap_or(Dialect::Sh));
+            return Vec::new();
+        }
         // `RUN <<EOF` is a script for the shell; `RUN python3 <<EOF` is not, and `RUN sh <<EOF` is.
         let bare = out.iter().all(|c| c.words.is_empty()) && !instruction.heredocs.is_empty();
         let given = out.first().map(|c| c.name().to_owned()).filter(|n| is_posix_shell(n));

@@ -1,6 +1,6 @@
 //! `untagged-image`
 
-use super::{Rule, Severity};
+use super::{Rule, Severity, package};
 
 pub(super) static RULE: Rule = Rule {
     id: "untagged-image",
@@ -15,8 +15,10 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for (stage, from, _) in file.stages() {
             let image = from.image.value.as_str();
-            let name = image.rsplit('/').next().unwrap_or(image);
-            let number = image.parse::<usize>().is_ok_and(|n| n < stage.index);
+            // hadolint takes the port of a registry without a dot for a tag, and the number of a stage for an image.
+            let like = file.options.as_hadolint;
+            let name = if like { package::without_registry(image) } else { image.rsplit('/').next().unwrap_or(image) };
+            let number = image.parse::<usize>().is_ok_and(|n| n < stage.index) && !like;
             if !name.contains([':', '@']) && !image.contains('$') && image != "scratch" && !file.dockerfile.stages.iter().take(stage.index).any(|s| s.name.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(image))) && !number {
                 out.word(&from.image, format!("image `{image}` has no tag"));
             }

@@ -17,7 +17,12 @@ pub(super) static RULE: Rule = Rule {
         for run in file.runs() {
             let update = run.commands.iter().find(|c| package::is_subcommand(c, &["apt-get", "apt", "aptitude"], &["update"]));
             let Some(update) = update else { continue };
-            if cleans(&run) || mounted(&run) || !package::stays(file, &run) {
+            let done = if file.options.as_hadolint {
+                cleans_for_hadolint(&run) || mounted_for_hadolint(&run) || !package::stays_for_hadolint(file, &run)
+            } else {
+                cleans(&run) || mounted(&run) || !package::stays(file, &run)
+            };
+            if done {
                 continue;
             }
             out.command(update, "the package lists stay in the layer");
@@ -34,4 +39,20 @@ fn cleans(run: &RunView<'_, '_>) -> bool {
 
 fn mounted(run: &RunView<'_, '_>) -> bool {
     run.mounted("/var/lib/apt/lists") || run.mounted("/var/lib/apt")
+}
+
+/// hadolint takes any `rm -rf` for the cleaning.
+fn cleans_for_hadolint(run: &RunView<'_, '_>) -> bool {
+    run.commands.iter().any(|c| c.name() == "rm" && (c.has_argument("-rf") || c.has_argument("/var/lib/apt/lists/*")))
+}
+
+/// hadolint asks for a mount of the lists, or for both of apt's directories.
+fn mounted_for_hadolint(run: &RunView<'_, '_>) -> bool {
+    let cached = |directory: &str| {
+        run.run.mounts.iter().any(|m| {
+            let field = |names: &[&str]| m.fields.iter().find(|(k, _)| names.contains(&k.as_str())).and_then(|(_, v)| v.as_deref());
+            field(&["type"]) == Some("cache") && field(&["target", "dst", "destination"]).is_some_and(|t| t.starts_with(directory))
+        })
+    };
+    cached("/var/lib/apt/lists") || cached("/var/lib/apt") && cached("/var/cache/apt")
 }

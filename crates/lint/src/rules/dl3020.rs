@@ -17,8 +17,9 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for instruction in file.instructions() {
             let Kind::Add(add) = &instruction.kind else { continue };
+            let like = file.options.as_hadolint;
             let plain = add.sources.iter().all(|s| match s {
-                Source::Path(word) => !special(&word.value),
+                Source::Path(word) => !special(&word.value) || like && word.value.starts_with('$'),
                 Source::Heredoc(_) => true,
             });
             if plain {

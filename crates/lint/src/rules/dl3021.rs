@@ -18,7 +18,7 @@ pub(super) static RULE: Rule = Rule {
         for instruction in file.instructions() {
             let Kind::Copy(copy) = &instruction.kind else { continue };
             let target = copy.destination.value.trim_matches(['"', '\'']);
-            if copy.sources.len() > 1 && !target.ends_with(['/', '\\']) && target != "." && !target.ends_with("/.") && !target.contains('$') {
+            if copy.sources.len() > 1 && !target.ends_with(['/', '\\']) && (file.options.as_hadolint || target != "." && !target.ends_with("/.") && !target.contains('$')) {
                 out.word(&copy.destination, format!("`{target}` must end with /"));
                 let end = copy.destination.span.end.offset;
                 if !copy.destination.value.ends_with(['"', '\'']) {

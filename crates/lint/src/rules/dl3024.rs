@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
         let mut seen = std::collections::HashSet::new();
         for (stage, from, _) in file.stages() {
             if let (Some(name), Some(word)) = (&stage.name, &from.name)
-                && !seen.insert(name.clone())
+                && !seen.insert(if file.options.as_hadolint { word.value.clone() } else { name.clone() })
             {
                 out.word(word, format!("another stage is called `{name}`"));
             }

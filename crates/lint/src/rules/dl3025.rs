@@ -1,6 +1,6 @@
 //! `shell-form-command`
 
-use stockade_dockerfile::ast::{CommandLine, Kind};
+use stockade_dockerfile::ast::{CommandLine, Healthcheck, Kind};
 
 use super::{Rule, Severity};
 
@@ -16,7 +16,11 @@ pub(super) static RULE: Rule = Rule {
     good: &["FROM a:1\nCMD [\"run\", \"it\"]\n", "FROM a:1\nENTRYPOINT []\n"],
     test: |file, out| {
         for instruction in file.instructions() {
-            let (Kind::Cmd(CommandLine::Shell(word)) | Kind::Entrypoint(CommandLine::Shell(word))) = &instruction.kind else { continue };
+            let word = match &instruction.kind {
+                Kind::Cmd(CommandLine::Shell(word)) | Kind::Entrypoint(CommandLine::Shell(word)) => word,
+                Kind::Healthcheck(Healthcheck::Check { command: CommandLine::Shell(word), .. }) if file.options.as_hadolint => word,
+                _ => continue,
+            };
             out.word(word, format!("{} in shell form", instruction.name()));
             // Only a line without shell syntax means the same as an array.
             let plain = word.value.chars().all(|c| c.is_ascii_alphanumeric() || " _-./=:,@+".contains(c));

@@ -21,7 +21,7 @@ pub(super) static RULE: Rule = Rule {
         for (index, instruction) in file.instructions().enumerate() {
             match &instruction.kind {
                 Kind::From(_) => off = false,
-                Kind::Env(pairs) => off |= pairs.iter().any(|p| p.key.value == "PIP_NO_CACHE_DIR" && truthy(&p.value.value)),
+                Kind::Env(pairs) => off |= pairs.iter().any(|p| p.key.value == "PIP_NO_CACHE_DIR" && truthy(&p.value.value, file.options.as_hadolint)),
                 _ => {}
             }
             let Some(run) = runs.next_if(|r| r.index == index) else { continue };
@@ -30,7 +30,7 @@ pub(super) static RULE: Rule = Rule {
             }
             let found = run.commands.iter().find(|c| {
                 is_pip_install(c) && !c.has_flag(&["no-cache-dir"])
-                    && !c.assignments.iter().any(|a| a.text.strip_prefix("PIP_NO_CACHE_DIR=").is_some_and(truthy))
+                    && !c.assignments.iter().any(|a| a.text.strip_prefix("PIP_NO_CACHE_DIR=").is_some_and(|v| truthy(v, file.options.as_hadolint)))
             });
             if let Some(c) = found {
                 out.command(c, "pip's cache stays in the layer");
@@ -43,6 +43,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 /// pip reads the variable upside down for some words: every boolean word switches the cache off.
-fn truthy(value: &str) -> bool {
+fn truthy(value: &str, as_hadolint: bool) -> bool {
+    if as_hadolint {
+        return ["1", "true", "on", "yes"].contains(&value.to_ascii_lowercase().as_str());
+    }
     ["1", "true", "on", "yes", "0", "false", "off", "no"].contains(&value.trim_matches(['"', '\'']).to_ascii_lowercase().as_str())
 }

@@ -18,7 +18,8 @@ pub(super) static RULE: Rule = Rule {
         let mut defined: Vec<String> = Vec::new();
         for instruction in file.instructions() {
             match &instruction.kind {
-                Kind::From(_) => defined.clear(),
+                // hadolint remembers the variables of earlier stages.
+                Kind::From(_) if !file.options.as_hadolint => defined.clear(),
                 Kind::Arg(list) => defined.extend(list.iter().map(|a| a.name.value.clone())),
                 Kind::Env(pairs) => {
                     for pair in pairs {

@@ -2,7 +2,7 @@
 
 use stockade_dockerfile::ast::Kind;
 
-use super::{Rule, Severity};
+use super::{Rule, Severity, package};
 
 pub(super) static RULE: Rule = Rule {
     id: "copy-without-workdir",
@@ -17,7 +17,10 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         let mut with_workdir: Vec<String> = Vec::new();
         for (stage, from, instructions) in file.stages() {
-            let mut set = with_workdir.iter().any(|n| n.eq_ignore_ascii_case(&from.image.value));
+            let like = file.options.as_hadolint;
+            // hadolint remembers images by name, tags aside.
+            let image = if like { package::image_name(&from.image.value) } else { from.image.value.as_str() };
+            let mut set = with_workdir.iter().any(|n| n.eq_ignore_ascii_case(image));
             for instruction in instructions {
                 match &instruction.kind {
                     Kind::Workdir(_) => set = true,
@@ -32,7 +35,7 @@ pub(super) static RULE: Rule = Rule {
                 }
             }
             if set {
-                with_workdir.extend(stage.name.clone());
+                with_workdir.extend(stage.name.clone().or_else(|| like.then(|| image.to_owned())));
             }
         }
     },

@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
         for run in file.runs() {
             for c in run.commands.iter().filter(|c| c.name() == "useradd" && !c.has_flag(&["l", "no-log-init"])) {
                 let values = c.arguments().windows(2).filter_map(|w| match w {
-                    [flag, value] if ["-u", "--uid"].contains(&flag.text.as_str()) => Some(value),
+                    [flag, value] if flag.text == "-u" || flag.text == "--uid" && !file.options.as_hadolint => Some(value),
                     _ => None,
                 });
                 if values.into_iter().any(|v| v.text.len() > 5) {

@@ -4,7 +4,7 @@ use stockade_dockerfile::ast::{Instruction, Kind};
 
 use super::{Rule, Severity};
 use crate::file::RunView;
-use crate::shell::Command;
+use crate::shell::{Command, Tree};
 
 pub(super) static RULE: Rule = Rule {
     id: "consecutive-runs",
@@ -21,7 +21,10 @@ pub(super) static RULE: Rule = Rule {
         for run in file.runs() {
             // The head of a loop, a condition and an assignment are no commands of their own.
             let head = |c: &&Command| c.words.is_empty() || ["for", "case", "select", "[", "[["].contains(&c.name());
-            let commands = run.commands.iter().filter(|c| !head(c)).count();
+            let mut commands = run.commands.iter().filter(|c| !head(c)).count();
+            if file.options.as_hadolint {
+                commands = file.script_of(run.index).map_or(0, |s| named_commands(&s.tree));
+            }
             let many = commands > 1 || !run.instruction.heredocs.is_empty() || run.onbuild;
             if let Some((index, was_many, before)) = previous {
                 let adjacent = index + 1 == run.index;
@@ -43,4 +46,10 @@ fn join(run: &RunView<'_, '_>, before: &Instruction, out: &mut super::Sink<'_>) 
     if plain(before) && plain(run.instruction) && run.instruction.flags.is_empty() && run.instruction.comments.is_empty() && safe(before) && safe(run.instruction) {
         out.replace(from, to, " \\\n && ");
     }
+}
+
+/// What hadolint counts: commands whose name is written out; none where the script cannot be read.
+fn named_commands(tree: &Tree) -> usize {
+    let named = |c: &crate::shell::tree::Simple| !c.name().is_empty() && !c.name().starts_with('[');
+    if tree.error.is_some() { 0 } else { tree.simple().filter(|(_, c)| named(c)).count() }
 }

@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
     good: &["ARG X\nFROM a:1\n", "RUN x\n"],
     test: |file, out| {
         // A fragment has no FROM at all, and that is no mistake of its own.
-        if file.dockerfile.stages.is_empty() {
+        if file.dockerfile.stages.is_empty() && !file.options.as_hadolint {
             return;
         }
         for instruction in file.dockerfile.preamble() {

@@ -27,12 +27,13 @@ pub(super) static RULE: Rule = Rule {
                     let text = joined.join(" ");
                     // Shells without pipefail (dash, PowerShell) are not asked for it.
                     let knows = ["bash", "zsh", "ash"].contains(&name);
-                    safe = text.contains("pipefail") && knows || !knows && !["sh", ""].contains(&name);
+                    let without = if file.options.as_hadolint { ["pwsh", "powershell", "cmd"].iter().any(|s| text.starts_with(s)) } else { !knows && !["sh", ""].contains(&name) };
+                    safe = text.contains("pipefail") && knows || without;
                 }
                 _ => {}
             }
             let Some(run) = runs.next_if(|r| r.index == index) else { continue };
-            let set = run.commands.iter().any(|c| c.name() == "set" && c.has_argument("pipefail"));
+            let set = !file.options.as_hadolint && run.commands.iter().any(|c| c.name() == "set" && c.has_argument("pipefail"));
             if let Some(c) = run.commands.iter().find(|c| c.join == Join::Pipe).filter(|_| !safe && !set) {
                 out.command(c, "the failure of the program before this pipe is not seen");
             }

@@ -110,7 +110,8 @@ pub(super) fn rpm_unpinned(file: &File<'_>, out: &mut Sink<'_>, programs: &[&str
         let module = c.has_argument("module");
         let found =
             packages(c, &["install"], &["--enablerepo", "--disablerepo", "--installroot", "--releasever", "-c"]);
-        let pinned = |p: &str| if module { p.contains(':') } else { rpm_version(p) || p.ends_with(".rpm") };
+        let dash = |p: &str| if file.options.as_hadolint { p.contains('-') } else { rpm_version(p) };
+        let pinned = |p: &str| if module { p.contains(':') } else { dash(p) || p.ends_with(".rpm") && !file.options.as_hadolint };
         let open: Vec<&str> = found.iter().map(|w| w.text.as_str()).filter(|p| !pinned(p)).collect();
         (!open.is_empty()).then(|| format!("no version for {}", open.join(", ")))
     });
@@ -128,4 +129,28 @@ pub(super) fn stays(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
     let Some(stage) = file.stage_of(run.index) else { return true };
     let last = file.dockerfile.stages.last().is_some_and(|s| s.index == stage.index);
     last || stage.name.as_deref().is_some_and(|n| file.stages().any(|(_, f, _)| f.image.value.eq_ignore_ascii_case(n)))
+}
+
+/// The same by hadolint: in every stage that is written like the last one, and in those whose alias is an image's name.
+pub(super) fn stays_for_hadolint(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
+    let Some(stage) = file.stage_of(run.index) else { return true };
+    let from_of = |index: usize| file.stages().nth(index).map(|(_, from, _)| from);
+    let (Some(own), Some(last)) = (from_of(stage.index), file.stages().last().map(|(_, from, _)| from)) else { return true };
+    let name = |from: &stockade_dockerfile::ast::From| from.name.as_ref().map(|n| n.value.clone());
+    let platform = |from: &stockade_dockerfile::ast::From| from.platform.as_ref().map(|p| p.value.clone());
+    let same = own.image.value == last.image.value && name(own) == name(last) && platform(own) == platform(last);
+    same || name(own).is_some_and(|n| file.stages().any(|(_, from, _)| image_name(&from.image.value) == n))
+}
+
+/// An image without the registry as hadolint sees it: a first part with a dot in it.
+pub(super) fn without_registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((registry, rest)) if registry.contains('.') => rest,
+        _ => image,
+    }
+}
+
+/// An image's name for hadolint: without registry, tag and digest.
+pub(super) fn image_name(image: &str) -> &str {
+    without_registry(image).split(['@', ':']).next().unwrap_or("")
 }

@@ -21,6 +21,12 @@ pub(super) static RULE: Rule = Rule {
                 Kind::Env(pairs) => pairs.iter().map(|p| (&p.key, Some(&p.value))).collect(),
                 _ => continue,
             };
+            if file.options.as_hadolint {
+                if let Some((name, _)) = pairs.iter().find(|(name, _)| for_hadolint(&name.value)) {
+                    out.word(name, format!("`{}` is on hadolint's list", name.value));
+                }
+                continue;
+            }
             for (name, value) in pairs {
                 if looks_secret(&name.value) {
                     out.word(name, format!("`{}` is the name of a secret", name.value));
@@ -31,6 +37,17 @@ pub(super) static RULE: Rule = Rule {
         }
     },
 };
+
+/// hadolint's words and whole names (those without one of the words).
+fn for_hadolint(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let words = ["api_key", "client_key", "password", "private", "secret", "token", "username"];
+    let names = [
+        "application_key", "aws_access_key_id", "ci_deploy_user", "docker_email", "facebook_app_id", "heroku_api_user",
+        "okta_authn_groupid", "okta_client_orgurl", "okta_oauth2_clientid", "stripe_device_name", "travis_os_name", "travis_sudo",
+    ];
+    words.iter().any(|w| lower.contains(w)) || names.contains(&lower.as_str())
+}
 
 /// Whether a variable's name says that its value is a secret.
 pub(super) fn looks_secret(name: &str) -> bool {

@@ -216,6 +216,9 @@ pub fn commands(text: &Text) -> Vec<Command> {
 /// Words that begin or continue a compound command; a command may follow each.
 const KEYWORDS: [&str; 12] = ["if", "then", "else", "elif", "fi", "do", "done", "while", "until", "!", "{", "}"];
 
+/// Those that begin one.
+const OPENERS: [&str; 5] = ["if", "while", "until", "!", "{"];
+
 fn read(text: &Text, from: usize, to: usize, depth: usize, out: &mut Vec<Command>) {
     let mut reader = Reader { text, depth, out, command: None, join: Join::First, case_depth: 0, in_pattern: false };
     let mut lexer = Lexer::new(text, from, to);
@@ -271,8 +274,8 @@ impl Reader<'_, '_> {
         }
         let at_start = self.command.as_ref().is_none_or(|(c, _)| c.words.is_empty() && c.assignments.is_empty());
         if at_start && KEYWORDS.contains(&word.raw.as_str()) {
-            // `a && { b; }`: the group hangs on what is before it.
-            if word.raw != "{" && word.raw != "!" {
+            // `a && { b; }` and `a | while b`: the compound command hangs on what is before it.
+            if !OPENERS.contains(&word.raw.as_str()) {
                 self.end(if self.out.is_empty() { Join::First } else { Join::Sequence });
             }
             return;
@@ -378,6 +381,8 @@ mod tests {
         );
         assert_eq!(shown("(cd /x && make) && { y; z; }"), ["cd /x", "&&make", "&&y", ";z"]);
         assert_eq!(shown("! grep x f"), ["grep x f"]);
+        assert_eq!(shown("ls | while read x; do y; done | z"), ["ls", "|read x", ";y", "|z"]);
+        assert_eq!(shown("a || if b; then c; fi"), ["a", "||b", ";c"]);
     }
 
     #[test]
