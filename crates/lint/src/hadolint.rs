@@ -14,8 +14,7 @@ pub(crate) fn choose(dockerfile: &Dockerfile, findings: &mut Vec<Finding>) {
         findings.drain(..).partition(|f| number(f).is_some_and(|n| n.starts_with("SC")));
     *findings = others;
     scripts.sort_by(|a, b| order(a).cmp(&order(b)));
-    let spans: Vec<(u32, u32)> =
-        dockerfile.instructions.iter().map(|i| (i.span.start.line, i.span.end.line)).collect();
+    let spans: Vec<(u32, u32)> = dockerfile.instructions.iter().map(|i| (i.span.start.line, i.span.end.line)).collect();
     let holder = |f: &Finding| {
         let after = spans.partition_point(|(start, _)| *start <= f.line);
         after.checked_sub(1).and_then(|i| spans.get(i)).map_or(f.line, |(start, _)| *start)

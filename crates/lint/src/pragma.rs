@@ -61,6 +61,11 @@ pub(crate) fn apply(dockerfile: &Dockerfile, findings: &mut Vec<Finding>) -> Vec
     complaints
 }
 
+/// Whether a comment is one of hadolint's that switches rules off.
+pub(crate) fn is_hadolint(comment: &str) -> bool {
+    read(comment).is_some_and(|(_, _, _, ours)| !ours)
+}
+
 /// Ids, whether for the whole file, the reason, and whether it is our own form.
 fn read(comment: &str) -> Option<(Vec<String>, bool, Option<String>, bool)> {
     let mut rest = comment.trim();

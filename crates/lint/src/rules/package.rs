@@ -111,7 +111,9 @@ pub(super) fn rpm_unpinned(file: &File<'_>, out: &mut Sink<'_>, programs: &[&str
         let found =
             packages(c, &["install"], &["--enablerepo", "--disablerepo", "--installroot", "--releasever", "-c"]);
         let dash = |p: &str| if file.options.as_hadolint { p.contains('-') } else { rpm_version(p) };
-        let pinned = |p: &str| if module { p.contains(':') } else { dash(p) || p.ends_with(".rpm") && !file.options.as_hadolint };
+        let pinned = |p: &str| {
+            if module { p.contains(':') } else { dash(p) || p.ends_with(".rpm") && !file.options.as_hadolint }
+        };
         let open: Vec<&str> = found.iter().map(|w| w.text.as_str()).filter(|p| !pinned(p)).collect();
         (!open.is_empty()).then(|| format!("no version for {}", open.join(", ")))
     });
@@ -135,7 +137,9 @@ pub(super) fn stays(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
 pub(super) fn stays_for_hadolint(file: &File<'_>, run: &RunView<'_, '_>) -> bool {
     let Some(stage) = file.stage_of(run.index) else { return true };
     let from_of = |index: usize| file.stages().nth(index).map(|(_, from, _)| from);
-    let (Some(own), Some(last)) = (from_of(stage.index), file.stages().last().map(|(_, from, _)| from)) else { return true };
+    let (Some(own), Some(last)) = (from_of(stage.index), file.stages().last().map(|(_, from, _)| from)) else {
+        return true;
+    };
     let name = |from: &stockade_dockerfile::ast::From| from.name.as_ref().map(|n| n.value.clone());
     let platform = |from: &stockade_dockerfile::ast::From| from.platform.as_ref().map(|p| p.value.clone());
     let same = own.image.value == last.image.value && name(own) == name(last) && platform(own) == platform(last);
@@ -153,4 +157,22 @@ pub(super) fn without_registry(image: &str) -> &str {
 /// An image's name for hadolint: without registry, tag and digest.
 pub(super) fn image_name(image: &str) -> &str {
     without_registry(image).split(['@', ':']).next().unwrap_or("")
+}
+
+/// Reports a builder's commands in steps without a cache mount whose target has one of these in it.
+pub(super) fn without_cache_mount(
+    file: &File<'_>,
+    out: &mut Sink<'_>,
+    program: &str,
+    subcommands: &[&str],
+    caches: &[&str],
+) {
+    once_a_run(file, out, |run, c| {
+        let cached = run.run.mounts.iter().any(|m| {
+            let text = m.raw.value.as_str();
+            (text.contains("type=cache") || text.contains("type=tmpfs")) && caches.iter().any(|c| text.contains(c))
+        });
+        (!cached && is_subcommand(c, &[program], subcommands))
+            .then(|| format!("{program} fills a cache that is thrown away"))
+    });
 }

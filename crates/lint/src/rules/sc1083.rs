@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
         for script in file.scripts() {
             for (_, c) in script.tree.simple() {
         for word in c.words.iter().skip(1) {
-            for (start, _) in script::lone_braces(word) {
+            for (start, _) in script::lone_braces(word, file.options.as_hadolint) {
                 out.at(start, start + 1, "this brace is a plain character");
             }
         }

@@ -21,8 +21,11 @@ pub(super) static RULE: Rule = Rule {
                 let number = variables::NUMBERS.contains(&name) || name.starts_with('#');
                 let several = name == "@" || rest.starts_with("[@");
                 let chosen = rest.starts_with('+') || rest.starts_with(":+");
-                let clean = script.clean.contains(name) || values.clean_at(name, id, piece.start);
-                let cut = rest.is_empty() || rest.starts_with(['%', '#']);
+                let bare = name.trim_start_matches('!');
+                // hadolint gives ShellCheck every ENV and ARG with the value 1.
+                let outside = if file.options.as_hadolint { script.known.contains(bare) } else { script.clean.contains(bare) };
+                let clean = values.clean_at(bare, id, piece.start, outside);
+                let cut = !rest.starts_with([':', '-', '=', '?']) && !rest.contains(char::is_whitespace);
                 if !number && !several && !chosen && !(clean && cut) {
                     out.at(piece.start, piece.end, "the value is split at spaces");
                 }

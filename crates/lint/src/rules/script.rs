@@ -169,7 +169,7 @@ pub(super) fn has_braces(word: &Word) -> bool {
 }
 
 /// Byte ranges of braces that are neither expansions nor `{}`.
-pub(super) fn lone_braces(word: &Word) -> Vec<(usize, usize)> {
+pub(super) fn lone_braces(word: &Word, as_hadolint: bool) -> Vec<(usize, usize)> {
     let Some(text) = bare(word) else { return Vec::new() };
     let expansions = brace_expansions(word);
     let bytes = text.as_bytes();
@@ -179,7 +179,7 @@ pub(super) fn lone_braces(word: &Word) -> Vec<(usize, usize)> {
         let before = i.checked_sub(1).and_then(|j| bytes.get(j));
         let pair = *b == b'{' && bytes.get(i + 1) == Some(&b'}') || *b == b'}' && before == Some(&b'{');
         // git's `HEAD@{1}`.
-        let revision = text.get(..i).is_some_and(|t| t.contains("@{")) || before == Some(&b'@');
+        let revision = !as_hadolint && (text.get(..i).is_some_and(|t| t.contains("@{")) || before == Some(&b'@'));
         if !pair && !revision && !expansions.iter().any(|(s, e)| *s <= at && at < *e) {
             found.push((at, at + 1));
         }
@@ -260,7 +260,7 @@ pub(super) fn looks_expanded(text: &str, sed: bool) -> bool {
         let found = match (rest.get(at..=at), next) {
             (Some("`"), _) => after.find('`').is_some_and(|end| end > 0),
             // `sed '$d'` and the like address the last line.
-            (_, Some(c)) if c.is_ascii_alphabetic() || c == '_' => {
+            (_, Some(c)) if c.is_ascii_alphanumeric() || c == '_' => {
                 let word: usize = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').count();
                 !(sed && word == 1 && !after.chars().nth(1).is_some_and(|c| "/,|".contains(c)))
             }
@@ -319,6 +319,15 @@ pub(super) fn test_words(tree: &Tree) -> impl Iterator<Item = &Word> {
     })
 }
 
+/// The words of each `[ … ]`, `test …` and `[[ … ]]`; the closing `]` is among them.
+pub(super) fn test_words_of_each(tree: &Tree) -> impl Iterator<Item = &[Word]> {
+    tree.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Simple(c) if matches!(c.name(), "[" | "test") => Some(c.arguments()),
+        NodeKind::Test(words) => Some(words.as_slice()),
+        _ => None,
+    })
+}
+
 /// Arithmetic with the byte offset at which it begins.
 pub(super) fn arithmetic(tree: &Tree) -> Vec<(usize, &str)> {
     let commands = tree.nodes.iter().filter_map(|n| match &n.kind {
@@ -360,10 +369,4 @@ pub(super) fn format_places(format: &str) -> Option<usize> {
         }
     }
     Some(places)
-}
-
-/// Whether a word is a name such as variables have, in capitals: `X`, `MY_NAME`.
-pub(super) fn is_capital_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
-        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }

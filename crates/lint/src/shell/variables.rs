@@ -139,8 +139,7 @@ pub fn assigned(tree: &Tree) -> Vec<Assigned<'_>> {
         out.iter_mut().skip(before).for_each(|a| a.node = id);
     }
     for text in arithmetic(tree) {
-        // `((i = 1))`: whether it is set or compared is not looked into.
-        for name in names(text) {
+        for name in names(text).into_iter().filter(|n| set_in_arithmetic(text, n)) {
             out.push(Assigned { name, exported: true, clean: Clean::Yes, node: 0, start: 0, end: 0 });
         }
     }
@@ -188,7 +187,8 @@ fn simple<'t>(c: &'t Simple, out: &mut Vec<Assigned<'t>>) {
         "printf" if c.has_flag('v', "") => c.arguments().iter().skip(1).take(1).for_each(|w| set(w, out)),
         "getopts" => c.arguments().iter().skip(1).take(1).for_each(|w| set(w, out)),
         "unset" => c.operands().filter_map(Word::plain).for_each(|name| {
-            out.push(Assigned { name, exported: true, clean: Clean::Yes, node: 0, start: 0, end: 0 });
+            let end = c.words.last().map_or(0, |w| w.end);
+            out.push(Assigned { name, exported: true, clean: Clean::No, node: 0, start: end, end });
         }),
         _ => {}
     }
@@ -219,6 +219,26 @@ fn set<'t>(word: &'t Word, out: &mut Vec<Assigned<'t>>) {
     }
 }
 
+/// Arrays: their names, and the byte offsets where they become ones.
+pub fn arrays(tree: &Tree) -> Vec<(&str, usize)> {
+    let mut out = Vec::new();
+    for (_, c) in tree.simple() {
+        let declares = ["declare", "typeset", "local", "readonly"].contains(&c.name());
+        let arguments = if declares { c.arguments() } else { &[] };
+        for word in c.assignments.iter().chain(arguments) {
+            let Some((name, _)) = word.assignment() else { continue };
+            if word.raw.contains("=(") || word.raw.split('=').next().is_some_and(|n| n.ends_with(']')) {
+                out.push((name, word.start));
+            }
+        }
+        let flagged = declares && (c.has_flag('a', "") || c.has_flag('A', ""));
+        if flagged || matches!(c.name(), "mapfile" | "readarray") || c.name() == "read" && c.has_flag('a', "") {
+            out.extend(c.operands().filter_map(|w| Some((names(w.plain()?).first().copied()?, w.start))));
+        }
+    }
+    out
+}
+
 fn arithmetic(tree: &Tree) -> impl Iterator<Item = &str> {
     tree.nodes.iter().flat_map(|node| {
         let own = match &node.kind {
@@ -227,6 +247,24 @@ fn arithmetic(tree: &Tree) -> impl Iterator<Item = &str> {
         };
         let pieces = node.words().into_iter().flat_map(|w| &w.pieces).filter(|p| p.kind == PieceKind::Arithmetic);
         own.into_iter().chain(pieces.map(|p| p.text.as_str()))
+    })
+}
+
+/// Whether arithmetic sets a variable: `x = 1`, `x += 1`, `x++`, `--x`.
+fn set_in_arithmetic(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text.get(..at).unwrap_or("").trim_end();
+        let after = text.get(at + name.len()..).unwrap_or("").trim_start();
+        let operator = after.trim_start_matches(['+', '-', '*', '/', '%', '&', '|', '^', '<', '>']);
+        let assigns = operator.starts_with('=')
+            && !operator.starts_with("==")
+            && !after.starts_with("<=")
+            && !after.starts_with(">=");
+        assigns
+            || after.starts_with("++")
+            || after.starts_with("--")
+            || before.ends_with("++")
+            || before.ends_with("--")
     })
 }
 
@@ -256,18 +294,38 @@ pub fn used(tree: &Tree) -> BTreeSet<&str> {
     for (_, c) in tree.simple() {
         match c.name() {
             "export" | "unset" => out.extend(c.operands().filter_map(Word::plain)),
-            "let" | "[" | "test" => {
-                out.extend(c.arguments().iter().flat_map(|w| names(&w.text)).skip(usize::from(c.name() == "let")))
-            }
+            "let" => out.extend(c.arguments().iter().flat_map(|w| names(&w.text)).skip(1)),
+            "[" | "test" => out.extend(numbers_compared(c.arguments())),
             _ => {}
         }
     }
     for node in &tree.nodes {
         if let NodeKind::Test(words) = &node.kind {
-            out.extend(words.iter().flat_map(|w| names(&w.text)));
+            out.extend(numbers_compared(words));
         }
     }
     out
+}
+
+/// Names without `$` that a test reads: beside `-eq` and the like, and after `-v`.
+fn numbers_compared(words: &[Word]) -> impl Iterator<Item = &str> {
+    words.windows(3).chain(words.len().checked_sub(2).and_then(|at| words.get(at..))).flat_map(|three| {
+        let reads = ["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
+        let mut out = Vec::new();
+        if let [left, operator, right] = three
+            && reads.contains(&operator.raw.as_str())
+        {
+            out.extend(names(&left.text).into_iter().chain(names(&right.text)));
+        }
+        for pair in three.windows(2) {
+            if let [flag, name] = pair
+                && flag.raw == "-v"
+            {
+                out.extend(names(&name.text));
+            }
+        }
+        out
+    })
 }
 
 /// Variables that a test asks about: whether they are set is what the script wants to know.
@@ -348,18 +406,17 @@ impl<'t> Values<'t> {
         values
     }
 
-    /// Whether splitting the variable's value at this place of this node changes nothing.
-    pub fn clean_at(&self, name: &str, node: NodeId, offset: usize) -> bool {
-        let Some(places) = self.places.get(name) else { return false };
+    /// Whether splitting the variable's value at this place of this node changes nothing; `outside`: whether that is so of
+    /// the value that it has before the script.
+    pub fn clean_at(&self, name: &str, node: NodeId, offset: usize, outside: bool) -> bool {
+        let Some(places) = self.places.get(name) else { return outside };
         let within = |scope: NodeId| node == scope || self.tree.ancestors(node).any(|a| a == scope);
-        let mut certain = false;
+        let mut all = outside;
         for (_, clean, scope) in places.iter().filter(|(at, _, _)| *at < offset) {
-            if !clean {
-                return false;
-            }
-            certain |= scope.is_none_or(within);
+            // What certainly happened replaces all that was before.
+            all = *clean && (scope.is_none_or(within) || all);
         }
-        certain
+        all
     }
 
     fn is_clean(&self, word: &Word, node: NodeId, offset: usize) -> bool {
@@ -370,7 +427,7 @@ impl<'t> Values<'t> {
             PieceKind::Empty | PieceKind::Arithmetic => true,
             PieceKind::Variable => p.variable().is_some_and(|(name, rest)| {
                 rest.is_empty()
-                    && (NUMBERS.contains(&name) || name.starts_with('#') || self.clean_at(name, node, offset))
+                    && (NUMBERS.contains(&name) || name.starts_with('#') || self.clean_at(name, node, offset, false))
             }),
             _ => false,
         })
@@ -405,12 +462,17 @@ mod tests {
             ("if a; then X=1; fi; $X", false),
             ("if a; then X=1; $X; fi", true),
             ("(X=1); $X", false),
+            ("X=$(ls); X=1; $X", true),
+            ("X=1; if a; then X=$(ls); fi; $X", false),
+            ("X=1; unset X; $X", false),
+            ("echo $((X, 1)); $X", false),
+            ("((X = 1)); $X", true),
         ] {
             let tree = tree(text);
             let at = text.rfind("$X").unwrap();
             let node =
                 tree.nodes.iter().rposition(|n| n.start <= at && at < n.end && matches!(n.kind, NodeKind::Simple(_)));
-            assert_eq!(Values::of(&tree).clean_at("X", node.unwrap(), at), clean, "{text}");
+            assert_eq!(Values::of(&tree).clean_at("X", node.unwrap(), at, false), clean, "{text}");
         }
     }
 
