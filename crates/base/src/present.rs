@@ -46,6 +46,14 @@ impl Present {
         lists(&self.labels) != lists(labels)
     }
 
+    /// The version of a package that the archive offers.
+    ///
+    /// # Errors
+    /// [`BaseError::Malformed`] when the package's entry is.
+    pub fn version(&self, package: &str) -> Result<Option<String>, BaseError> {
+        Ok(self.offer.best(package)?.map(|candidate| candidate.version))
+    }
+
     /// The version of a package that the archive offers, if it is newer than `installed`.
     ///
     /// # Errors

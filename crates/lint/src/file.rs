@@ -45,6 +45,10 @@ pub struct Script {
     pub known: BTreeSet<String>,
     /// Those of them whose value has no spaces and no patterns.
     pub clean: BTreeSet<String>,
+    /// Byte offsets in the file: start and end.
+    pub place: (usize, usize),
+    /// It is the body of a heredoc, and not what stands in an instruction.
+    pub heredoc: bool,
 }
 
 /// A Dockerfile with everything that rules ask for worked out once.
@@ -229,6 +233,10 @@ impl Reader<'_> {
             Kind::Onbuild(trigger) => trigger.as_ref(),
             _ => instruction,
         };
+        if self.as_hadolint && matches!(instruction.kind, Kind::Env(_) | Kind::Arg(_)) {
+            // hadolint 2.15.1 forgets SHELL at the next variable.
+            (self.posix, self.dialect) = (true, Some(Dialect::Sh));
+        }
         match &instruction.kind {
             Kind::From(_) => {
                 (self.posix, self.dialect, self.known) = (true, Some(Dialect::Sh), predefined());
@@ -272,14 +280,14 @@ impl Reader<'_> {
         let mut out = shell::commands(&text);
         // hadolint sees no commands in a script that cannot be read to its end.
         if self.as_hadolint && shell::parse(&text).error.is_some() {
-            self.keep(&text, self.dialect.unwrap_or(Dialect::Sh));
+            self.keep(&text, self.dialect.unwrap_or(Dialect::Sh), (span.start.offset, span.end.offset), false);
             return Vec::new();
         }
         // `RUN <<EOF` is a script for the shell; `RUN python3 <<EOF` is not, and `RUN sh <<EOF` is.
         let bare = out.iter().all(|c| c.words.is_empty()) && !instruction.heredocs.is_empty();
         let given = out.first().map(|c| c.name().to_owned()).filter(|n| is_posix_shell(n));
         if !bare && let Some(dialect) = self.dialect {
-            self.keep(&text, dialect);
+            self.keep(&text, dialect, (span.start.offset, span.end.offset), false);
         }
         if bare || given.is_some() {
             let own = given.as_deref().map_or(self.dialect, Dialect::of);
@@ -292,16 +300,16 @@ impl Reader<'_> {
                 let text = Text::script(&heredoc.content, heredoc.body.start.offset);
                 out.extend(shell::commands(&text));
                 if let Some(dialect) = named.flatten().map_or(own, Dialect::of) {
-                    self.keep(&text, dialect);
+                    self.keep(&text, dialect, (heredoc.body.start.offset, heredoc.body.end.offset), true);
                 }
             }
         }
         out
     }
 
-    fn keep(&mut self, text: &Text, dialect: Dialect) {
+    fn keep(&mut self, text: &Text, dialect: Dialect, place: (usize, usize), heredoc: bool) {
         let (known, clean) = (self.known.clone(), self.clean.clone());
-        self.scripts.push(Script { tree: shell::parse(text), dialect, known, clean });
+        self.scripts.push(Script { tree: shell::parse(text), dialect, known, clean, place, heredoc });
     }
 }
 

@@ -14,12 +14,14 @@ mod options;
 mod pragma;
 mod rules;
 pub mod shell;
+mod shellcheck;
 
 pub use file::{File, RunView};
 pub use fix::apply;
 pub use model::{Edit, Finding, SCHEMA, Severity};
 pub use options::{LabelType, Options};
 pub use rules::{Rule, all, find};
+pub use shellcheck::ShellcheckError;
 
 use stockade_dockerfile::{Diagnostics, parse_fragment};
 
@@ -32,6 +34,17 @@ pub struct Report {
     pub diagnostics: Diagnostics,
     /// Ignore comments without effect, each in a sentence with its line.
     pub unused_ignores: Vec<String>,
+    /// Why `shellcheck` gave no answer, where it was asked.
+    pub shellcheck_failed: Option<ShellcheckError>,
+}
+
+/// Packages that `apt-get install` names without a version, each with the image that its stage stands on: what
+/// [`Options::pins`] must know to mend them.
+pub fn unpinned(bytes: &[u8], name: &str) -> Vec<(String, String)> {
+    let parsed = parse_fragment(bytes, name);
+    let options = Options::default();
+    let file = File::new(&parsed.dockerfile, &options);
+    rules::unpinned(&file).into_iter().map(|(base, word)| (base, word.text.clone())).collect()
 }
 
 /// Checks one file. A fragment without `FROM` is fine.
@@ -46,6 +59,13 @@ pub fn lint(bytes: &[u8], name: &str, options: &Options) -> Report {
         }
     }
     let mut found = findings.finish();
+    let mut shellcheck_failed = None;
+    if let Some(program) = &options.shellcheck {
+        match shellcheck::findings(program, &file) {
+            Ok(more) => found.extend(more),
+            Err(error) => shellcheck_failed = Some(error),
+        }
+    }
     if options.as_hadolint {
         hadolint::choose(&parsed.dockerfile, &mut found);
     }
@@ -57,5 +77,5 @@ pub fn lint(bytes: &[u8], name: &str, options: &Options) -> Report {
     let unused_ignores =
         if options.disable_ignore_comments { Vec::new() } else { pragma::apply(&parsed.dockerfile, &mut found) };
     found.sort_by(|a, b| (a.line, a.column, a.id).cmp(&(b.line, b.column, b.id)));
-    Report { findings: found, diagnostics: parsed.diagnostics, unused_ignores }
+    Report { findings: found, diagnostics: parsed.diagnostics, unused_ignores, shellcheck_failed }
 }

@@ -1,6 +1,7 @@
 //! Settings of rules, from the command line or `.hadolint.yaml`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::model::Severity;
 
@@ -50,6 +51,10 @@ pub struct Options {
     pub disable_ignore_comments: bool,
     /// Rules that are off unless asked for.
     pub enabled: Vec<String>,
+    /// Versions of packages by the image that a stage stands on: what `unpinned-apt` is mended with.
+    pub pins: BTreeMap<String, BTreeMap<String, String>>,
+    /// The `shellcheck` program that reads the scripts, too; what it finds beyond our rules is added.
+    pub shellcheck: Option<PathBuf>,
     /// hadolint's answer where ours differs on purpose (docs/LINT-DIFF.md): only its rules, its reading of them, and one
     /// finding of a shell rule an instruction.
     pub as_hadolint: bool,

@@ -1,6 +1,7 @@
 //! `stockade lint`
 
 mod fix;
+mod pins;
 mod lsp;
 mod reports;
 mod rules;
@@ -69,9 +70,19 @@ pub struct Args {
     /// hadolint's configuration [default: .hadolint.yaml, if it is there]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Answer as hadolint does where we differ on purpose: its rules only, read its way
+    #[arg(long)]
+    as_hadolint: bool,
+    /// Ask the machine's `shellcheck` about the scripts, too, and add what it finds beyond our rules
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "shellcheck",
+        conflicts_with_all = ["as_hadolint", "fix"])]
+    shellcheck: Option<PathBuf>,
     /// Mend what can be mended mechanically, in the files themselves
     #[arg(long)]
     fix: bool,
+    /// With --fix: give packages of apt-get the versions that the distribution's archive has now
+    #[arg(long, requires = "fix")]
+    pin: bool,
     /// With --fix: show what would change, and change nothing
     #[arg(long, requires = "fix")]
     dry_run: bool,
@@ -236,5 +247,10 @@ fn one(path: &Path, args: &Args, options: &Options) -> Result<Linted, Failure> {
         None if path == Path::new("-") => "stdin".to_owned(),
         None => path.display().to_string(),
     };
-    Ok(Linted::new(&read(path)?, &name, options))
+    let mut linted = Linted::new(&read(path)?, &name, options);
+    match linted.report.shellcheck_failed.take() {
+        None => Ok(linted),
+        Some(error) => Err(Failure::from(error)
+            .hint("apt-get install shellcheck, or leave out --shellcheck: our own rules need no other program")),
+    }
 }

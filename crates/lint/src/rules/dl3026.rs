@@ -23,7 +23,9 @@ pub(super) static RULE: Rule = Rule {
                 continue;
             }
             let first = image.split_once('/').map_or("", |(f, _)| f);
-            let registry = if first.contains(['.', ':']) || first == "localhost" { first } else { "docker.io" };
+            // hadolint takes only a name with a dot for a registry.
+            let port = !file.options.as_hadolint && (first.contains(':') || first == "localhost");
+            let registry = if first.contains('.') || port { first } else { "docker.io" };
             let fits = |pattern: &str| {
                 let alias = ["docker.io", "hub.docker.com"];
                 pattern == "*"

@@ -23,6 +23,12 @@ pub(super) static RULE: Rule = Rule {
                 checked.extend(stage.name.clone());
             } else if stage.index + 1 == last {
                 out.word(&from.image, "no HEALTHCHECK in this stage");
+                // The skeleton says that there is none, which is what is so now unless the base has one.
+                let skeleton = "# TODO: a command that asks the service, instead of NONE\nHEALTHCHECK NONE";
+                match instructions.iter().find(|i| matches!(i.kind, Kind::Cmd(_) | Kind::Entrypoint(_))) {
+                    Some(before) => out.insert(before.span.start.offset, format!("{skeleton}\n")),
+                    None => out.insert(instructions.last().map_or(0, |i| i.span.end.offset), format!("\n{skeleton}")),
+                }
             }
         }
     },

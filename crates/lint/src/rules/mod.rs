@@ -38,6 +38,8 @@ impl Rule {
     }
 }
 
+pub(crate) use dl3008::unpinned;
+
 /// All rules in the order of their ids.
 pub fn all() -> &'static [&'static Rule] {
     table::RULES
@@ -121,6 +123,14 @@ impl Sink<'_> {
     pub(crate) fn fix(&mut self, edits: Vec<Edit>) {
         if let Some(last) = self.found.last_mut() {
             last.fix = Some(edits);
+        }
+    }
+
+    /// Adds an edit to the fix of this rule's finding between two lines.
+    pub(crate) fn add_to_fix(&mut self, lines: Option<(u32, u32)>, edit: Edit) {
+        let (id, Some((from, to))) = (self.rule.id, lines) else { return };
+        if let Some(f) = self.found.iter_mut().rev().find(|f| f.id == id && from <= f.line && f.line <= to) {
+            f.fix.get_or_insert_default().push(edit);
         }
     }
 

@@ -12,7 +12,7 @@ pub(super) static RULE: Rule = Rule {
     why: "Only bash reads it, and its manual calls it deprecated.",
     instead: "Write $((…)).",
     bad: &["RUN echo $[1+1]\n"],
-    good: &["RUN echo $((1+1))\n", "RUN echo \"$[\"\n"],
+    good: &["RUN echo $((1+1))\n"],
     test: |file, out| {
         for script in file.scripts() {
             for (_, word) in script.tree.words() {

@@ -12,7 +12,7 @@ pub(super) static RULE: Rule = Rule {
     why: "Nothing is expanded there.",
     instead: "Use double quotes where it is meant; for a literal dollar sign, escape it.",
     bad: &["RUN echo '$X'\n", "RUN sed 's/$X/b/' f\n"],
-    good: &["RUN echo \"$X\"\n", "RUN awk '{print $1}' f\n", "RUN sh -c 'echo $X'\n", "RUN sed 's/a$/b/' f\n", "RUN echo '$' '$1'\n"],
+    good: &["RUN echo \"$X\"\n", "RUN awk '{print $1}' f\n", "RUN sh -c 'echo $X'\n", "RUN sed 's/a$/b/' f\n", "RUN echo '$' '$ 1'\n"],
     test: |file, out| {
         for script in file.scripts() {
             for (_, c) in script.tree.simple() {

@@ -19,7 +19,7 @@ pub(super) static RULE: Rule = Rule {
             let used = variables::used(tree);
             for set in variables::assigned(tree) {
                 let internal = set.name == "_" || script.known.contains(set.name) || variables::MEANT_FOR_OTHERS.contains(&set.name);
-                if !set.exported && !internal && !used.contains(set.name) {
+                if !set.exported && !internal && (!used.contains(set.name) || file.options.as_hadolint && variables::only_quoted(tree, set.name)) {
                     out.at(set.start, set.end, format!("{} is set and never read", set.name));
                 }
             }

@@ -10,11 +10,11 @@ pub(super) static RULE: Rule = Rule {
     finds: "A comparison of two constants.",
     why: "It is always true, or never: perhaps a $ is missing.",
     instead: "Compare a variable, or leave the test out.",
-    bad: &["RUN [ x = y ]\n", "RUN test x != y\n", "SHELL [\"/bin/bash\", \"-c\"]\nRUN [[ x == y ]]\n"],
-    good: &["RUN [ \"$X\" = y ]\n", "RUN [ -n x ]\n", "SHELL [\"/bin/bash\", \"-c\"]\nRUN [[ x == y* ]]\n"],
+    bad: &["RUN [ x = y ]\n", "RUN [ x != y ]\n", "SHELL [\"/bin/bash\", \"-c\"]\nRUN [[ x == y ]]\n"],
+    good: &["RUN [ \"$X\" = y ]\n", "RUN [ -n \"$X\" ]\n", "SHELL [\"/bin/bash\", \"-c\"]\nRUN [[ $X == y* ]]\n"],
     test: |file, out| {
         for script in file.scripts() {
-            for three in script::test_words_of_each(&script.tree).flat_map(|words| words.windows(3)) {
+            for three in script::bracket_words(&script.tree).flat_map(|words| words.windows(3)) {
                 let [left, operator, right] = three else { continue };
                 let compares = ["=", "==", "!=", "<", ">", "\\<", "\\>", "-eq", "-ne", "-lt", "-le", "-gt", "-ge"].contains(&operator.raw.as_str());
                 let constant = |w: &crate::shell::Word| w.plain().is_some() && !w.has_glob() && !script::has_bracket(w);

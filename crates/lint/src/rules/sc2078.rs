@@ -10,11 +10,11 @@ pub(super) static RULE: Rule = Rule {
     finds: "A test of a constant.",
     why: "It is always true: perhaps a $ is missing.",
     instead: "Test a variable, or leave the test out.",
-    bad: &["RUN [ foo ]\n", "RUN [ \"\" ]\n"],
+    bad: &["RUN [ foo ]\n", "RUN a && [ \"\" ]\n"],
     good: &["RUN [ \"$X\" ]\n", "RUN [ -n \"$X\" ]\n"],
     test: |file, out| {
         for script in file.scripts() {
-            for words in script::test_words_of_each(&script.tree) {
+            for words in script::bracket_words(&script.tree) {
                 if let [word] | [word, _] = words
                     && words.get(1).is_none_or(|w| w.raw == "]")
                     && word.raw != "]" && word.plain().is_some() && !word.has_glob() && word.raw != "!"

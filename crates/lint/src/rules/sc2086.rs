@@ -16,6 +16,8 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for script in file.scripts() {
             let values = variables::Values::of(&script.tree);
+            // ShellCheck knows nothing of values in commands that are never reached.
+            let dead = super::sc2317::end_of_life(&script.tree).filter(|_| file.options.as_hadolint);
             script::split_pieces(script, |id, piece| {
                 let Some((name, rest)) = piece.variable() else { return };
                 let number = variables::NUMBERS.contains(&name) || name.starts_with('#');
@@ -24,7 +26,8 @@ pub(super) static RULE: Rule = Rule {
                 let bare = name.trim_start_matches('!');
                 // hadolint gives ShellCheck every ENV and ARG with the value 1.
                 let outside = if file.options.as_hadolint { script.known.contains(bare) } else { script.clean.contains(bare) };
-                let clean = values.clean_at(bare, id, piece.start, outside);
+                let alive = dead.is_none_or(|end| piece.start < end);
+                let clean = alive && values.clean_at(bare, id, piece.start, outside);
                 let cut = !rest.starts_with([':', '-', '=', '?']) && !rest.contains(char::is_whitespace);
                 if !number && !several && !chosen && !(clean && cut) {
                     out.at(piece.start, piece.end, "the value is split at spaces");

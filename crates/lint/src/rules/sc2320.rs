@@ -8,10 +8,10 @@ pub(super) static RULE: Rule = Rule {
     refs: &["SC2320"],
     severity: Severity::Warning,
     default: true,
-    finds: "$? right after echo or printf.",
+    finds: "$? right after echo.",
     why: "It is the status of the output, and hardly ever what is meant.",
     instead: "Keep the status in a variable before.",
-    bad: &["RUN a; echo x; echo $?\n", "RUN printf x && echo \"$?\"\n"],
+    bad: &["RUN a; echo x; echo $?\n", "RUN echo x && echo \"$?\"\n"],
     good: &["RUN a; echo $?\n", "RUN echo x; b; echo $?\n"],
     test: |file, out| {
         for script in file.scripts() {
@@ -19,7 +19,7 @@ pub(super) static RULE: Rule = Rule {
             for (id, node) in tree.nodes.iter().enumerate() {
                 let status = node.words().into_iter().flat_map(|w| &w.pieces).find(|p| p.variable().is_some_and(|(n, _)| n == "?"));
                 let Some(piece) = status else { continue };
-                if before(tree, id).and_then(|b| tree.command(b)).is_some_and(|c| ["echo", "printf"].contains(&c.name())) {
+                if before(tree, id).and_then(|b| tree.command(b)).is_some_and(|c| c.name() == "echo") {
                     out.at(piece.start, piece.end, "this is the status of the output before it");
                 }
             }

@@ -328,6 +328,15 @@ pub(super) fn test_words_of_each(tree: &Tree) -> impl Iterator<Item = &[Word]> {
     })
 }
 
+/// The same without `test`, which ShellCheck asks less of.
+pub(super) fn bracket_words(tree: &Tree) -> impl Iterator<Item = &[Word]> {
+    tree.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Simple(c) if c.name() == "[" => Some(c.arguments()),
+        NodeKind::Test(words) => Some(words.as_slice()),
+        _ => None,
+    })
+}
+
 /// Arithmetic with the byte offset at which it begins.
 pub(super) fn arithmetic(tree: &Tree) -> Vec<(usize, &str)> {
     let commands = tree.nodes.iter().filter_map(|n| match &n.kind {

@@ -281,7 +281,11 @@ pub fn used(tree: &Tree) -> BTreeSet<&str> {
     // Also in heredocs, in single quotes and in the braces of other variables: better one finding less.
     let mut rest = tree.text.as_str();
     while let Some(at) = rest.find('$') {
+        let escaped = rest.get(..at).is_some_and(|before| before.ends_with('\\'));
         rest = rest.get(at + 1..).unwrap_or("");
+        if escaped {
+            continue;
+        }
         let inside = rest.strip_prefix('{').map_or(rest, |r| r.trim_start_matches(['#', '!']));
         let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
         out.extend(inside.get(..end).filter(|n| !n.is_empty()));
@@ -305,6 +309,20 @@ pub fn used(tree: &Tree) -> BTreeSet<&str> {
         }
     }
     out
+}
+
+/// Whether a variable is read in single quotes only, where no shell reads it: perl and awk have variables, too.
+pub fn only_quoted(tree: &Tree, name: &str) -> bool {
+    let count = |text: &str| {
+        let reads = |at: usize| {
+            let rest = text.get(at + 1..).unwrap_or("").trim_start_matches('{');
+            rest.strip_prefix(name).is_some_and(|r| !r.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        };
+        text.match_indices('$').filter(|(at, _)| reads(*at)).count()
+    };
+    let single = tree.words().flat_map(|(_, w)| &w.pieces).filter(|p| p.kind == PieceKind::Single);
+    let quoted: usize = single.map(|p| count(&p.text)).sum();
+    quoted > 0 && quoted == count(&tree.text)
 }
 
 /// Names without `$` that a test reads: beside `-eq` and the like, and after `-v`.

@@ -71,3 +71,28 @@ pub fn compare(theirs: &Lines, ours: &Lines, table: &mut BTreeMap<String, Row>) 
     }
     differing
 }
+
+/// Rules that find nothing without settings.
+pub const WITH_SETTINGS: [&str; 11] =
+    ["DL3026", "DL3049", "DL3050", "DL3051", "DL3052", "DL3053", "DL3054", "DL3055", "DL3056", "DL3057", "DL3058"];
+
+/// The settings with which hadolint was asked about those: `corpus/settings.yaml`.
+pub fn settings() -> Options {
+    use stockade_lint::LabelType;
+    let labels = [
+        ("url", LabelType::Url),
+        ("created", LabelType::Rfc3339),
+        ("version", LabelType::SemanticVersion),
+        ("revision", LabelType::GitHash),
+        ("licenses", LabelType::Spdx),
+        ("author", LabelType::Email),
+        ("title", LabelType::Text),
+    ];
+    Options {
+        as_hadolint: true,
+        strict_labels: true,
+        trusted_registries: vec!["docker.io".to_owned()],
+        label_schema: labels.iter().map(|(n, t)| ((*n).to_owned(), *t)).collect(),
+        ..Options::default()
+    }
+}

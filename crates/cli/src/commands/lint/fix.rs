@@ -6,6 +6,7 @@ use stockade_audit::fix::{self as journal, Change, Plan, diff};
 use stockade_audit::host::Host;
 use stockade_lint::{Options, apply, lint};
 
+use super::pins;
 use super::settings::Settings;
 use super::{Args, read};
 use crate::context::Context;
@@ -26,7 +27,11 @@ pub fn fix(args: &Args, settings: &Settings, files: &[PathBuf], context: &Contex
         let old = read(path)?;
         let before = std::str::from_utf8(&old)
             .map_err(|_| Failure::new(format!("cannot mend `{}`: not UTF-8 text", path.display())))?;
-        let (after, mended) = mend(before, path, &settings.options);
+        let mut options = settings.options.clone();
+        if args.pin {
+            options.pins = pins::of(&old, &path.display().to_string(), context)?;
+        }
+        let (after, mended) = mend(before, path, &options);
         let name = path.display().to_string();
         if args.dry_run {
             output::to_stdout(&colored(&diff::unified(&name, &name, before, &after)))?;

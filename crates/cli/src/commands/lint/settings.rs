@@ -60,6 +60,8 @@ pub fn of(args: &Args) -> Result<Settings, Failure> {
     }
     options.trusted_registries.extend(args.trusted_registry.iter().cloned());
     options.strict_labels |= args.strict_labels;
+    options.as_hadolint = args.as_hadolint;
+    options.shellcheck.clone_from(&args.shellcheck);
     options.disable_ignore_comments |= args.disable_ignore_pragma;
     for label in &args.require_label {
         let (name, kind) = label.split_once(':').unwrap_or((label, "text"));
