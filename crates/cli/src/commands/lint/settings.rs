@@ -45,7 +45,9 @@ pub fn of(args: &Args) -> Result<Settings, Failure> {
     let mut options = Options::default();
     let mut own = Own::default();
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let config = args.config.clone().or_else(|| configuration(Path::new(""), home.as_deref()));
+    // The engine's own settings file shares the flag's name, and comes in by its variable.
+    let engines = std::env::var_os("STOCKADE_CONFIG").map(PathBuf::from);
+    let config = args.config.clone().filter(|c| engines.as_ref() != Some(c)).or_else(|| configuration(Path::new(""), home.as_deref()));
     if let Some(path) = config {
         own = hadolint_config(&path, &mut options)?;
     }
