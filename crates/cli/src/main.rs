@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     if let Some(args) = commands::oci_invocation(std::env::args_os()) {
         return commands::oci_main(args);
     }
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
             // clap writes help to stdout and errors to stderr; a closed pipe is no reason to fail again.
@@ -47,6 +47,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if e.use_stderr() { Exit::USAGE.0 } else { Exit::DONE.0 });
         }
     };
+    // `lint --config` is hadolint's configuration; the engine's settings come from STOCKADE_CONFIG there.
+    if matches!(cli.command, commands::Command::Lint(_)) {
+        cli.global.config = None;
+    }
     let result = Context::new(&cli.global).and_then(|mut context| {
         if cli.command.touches_containers() {
             context.become_root_of_a_namespace();

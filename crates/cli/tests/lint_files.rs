@@ -133,6 +133,13 @@ fn settings_come_from_flags_and_from_hadolints_file() {
     std::fs::write(at.join("other.yml"), "format: nonsense\n").unwrap();
     let out = run(at, &["lint", "-c", "other.yml"]);
     assert!(out.status.code() == Some(2) && text(&out.stderr).contains("other.yml:1"), "{}", text(&out.stderr));
+    // The engine's settings file has a flag of the same name, and is another file.
+    std::fs::write(at.join("good.yml"), "format: json\nignored: [DL3025]\n").unwrap();
+    std::fs::write(at.join("stockade.toml"), "[mirror]\n").unwrap();
+    let out = stockade(at, &["lint", "--config", "good.yml"]).env("STOCKADE_CONFIG", "stockade.toml").output().unwrap();
+    assert!(text(&out.stdout).contains("DL3014") && !text(&out.stdout).contains("DL3025"), "{}", text(&out.stderr));
+    let out = stockade(at, &["lint", "-f", "gnu"]).env("STOCKADE_CONFIG", "stockade.toml").output().unwrap();
+    assert!(!text(&out.stdout).contains("DL3014"), "{} {}", text(&out.stdout), text(&out.stderr));
     let mut child = stockade(at, &["lint", "-", "-f", "json", "--file-path-in-report", "src/Dockerfile"])
         .stdin(Stdio::piped())
         .spawn()
@@ -271,4 +278,36 @@ fn hostile_files_are_answered() {
         let out = run(at, &["lint", "-c", name]);
         assert!(matches!(out.status.code(), Some(0..=2)), "{name}: {:?}", out.status);
     }
+}
+
+#[test]
+fn hadolints_answer_and_shellchecks_are_given_where_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    std::fs::write(at.join("Dockerfile"), "FROM debian:12\nRUN set -o pipefail && a | b; A=$((B + $C)); echo \"$A\"\n")
+        .unwrap();
+    let ours = text(&run(at, &["lint", "-f", "gnu"]).stdout);
+    let theirs = text(&run(at, &["lint", "-f", "gnu", "--as-hadolint"]).stdout);
+    assert!(!ours.contains("DL4006") && theirs.contains("DL4006"), "{ours}{theirs}");
+    assert_eq!(theirs.matches("SC").count(), 1, "{theirs}");
+    let missing = run(at, &["lint", "--shellcheck=/nonexistent/shellcheck"]);
+    assert!(missing.status.code() == Some(1) && text(&missing.stderr).contains("apt-get install shellcheck"));
+    // A program that does not answer, and one that lies.
+    for script in ["#!/bin/sh\nexit 0\n", "#!/bin/sh\ncat >/dev/null; echo '{\"comments\":[{}]}'\n", "#!/bin/sh\nyes\n"]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = at.join("liar");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let out = run(at, &["lint", "--shellcheck=./liar"]);
+        assert!(out.status.code() == Some(1) && text(&out.stderr).contains("gave no answer"), "{}", text(&out.stderr));
+    }
+    if !Path::new("/usr/bin/shellcheck").exists() {
+        eprintln!("skipped the real one: /usr/bin/shellcheck is missing (package shellcheck)");
+        return;
+    }
+    let more = text(&run(at, &["lint", "-f", "gnu", "--shellcheck"]).stdout);
+    assert!(more.contains("SC2004") && !ours.contains("SC2004"), "{more}");
+    let line = more.lines().find(|l| l.contains("SC2004")).unwrap();
+    assert!(line.starts_with("Dockerfile:2:40:"), "{line}");
 }
