@@ -55,52 +55,37 @@ fn digest_of(hash: &Sha256) -> String {
     hash.clone().finalize().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Chunks that wait for the digest at most.
+/// Chunks that wait for the digest, and for the reader of the tar, at most.
 const MAX_WAITING: usize = 4;
 
-/// A stream in chunks, each of which goes to a thread that computes the digest while this one reads on.
-struct Chunked<R> {
-    inner: R,
-    chunk: Arc<Vec<u8>>,
+type Chunk = Arc<Vec<u8>>;
+/// What ended a stream too early.
+type Broken = (io::ErrorKind, String);
+
+/// A stream in chunks that another thread decompresses.
+struct Chunked {
+    chunks: Receiver<Result<Chunk, Broken>>,
+    chunk: Chunk,
     at: usize,
-    hashing: SyncSender<Arc<Vec<u8>>>,
-    /// Chunks that were hashed, to be filled again.
-    back: Receiver<Arc<Vec<u8>>>,
-    /// What ended the stream: said again to everybody who reads on, for a broken decoder may call it the end.
-    broken: Option<(io::ErrorKind, String)>,
+    /// Said again to everybody who reads on: a stream that broke has no end.
+    broken: Option<Broken>,
 }
 
-impl<R: Read> Chunked<R> {
-    fn new(inner: R, hashing: SyncSender<Arc<Vec<u8>>>, back: Receiver<Arc<Vec<u8>>>) -> Self {
-        Chunked { inner, chunk: Arc::default(), at: 0, hashing, back, broken: None }
+impl Chunked {
+    fn new(chunks: Receiver<Result<Chunk, Broken>>) -> Self {
+        Chunked { chunks, chunk: Arc::default(), at: 0, broken: None }
     }
 
     fn refill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.chunk = Arc::default();
-        if let Some((kind, why)) = &self.broken {
-            return Err(io::Error::new(*kind, why.clone()));
-        }
-        let used = self.back.try_recv().ok().and_then(|chunk| Arc::try_unwrap(chunk).ok());
-        let mut bytes = used.unwrap_or_else(|| vec![0; BUFFER_BYTES]);
-        bytes.resize(BUFFER_BYTES, 0);
-        let mut filled = 0;
-        while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match self.inner.read(room) {
-                Ok(0) => break,
-                Ok(got) => filled += got,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.broken = Some((e.kind(), e.to_string()));
-                    break;
-                }
+        if self.broken.is_none() {
+            match self.chunks.recv() {
+                Ok(Ok(chunk)) => self.chunk = chunk,
+                Ok(Err(broken)) => self.broken = Some(broken),
+                // The sender is gone: the end.
+                Err(_) => {}
             }
-        }
-        bytes.truncate(filled);
-        if filled > 0 {
-            // What came before the damage is read first.
-            self.chunk = Arc::new(bytes);
-            return self.hashing.send(Arc::clone(&self.chunk)).map_err(io::Error::other);
         }
         match &self.broken {
             Some((kind, why)) => Err(io::Error::new(*kind, why.clone())),
@@ -109,7 +94,51 @@ impl<R: Read> Chunked<R> {
     }
 }
 
-impl<R: Read> BufRead for Chunked<R> {
+/// Reads a stream to its end, its damage, or until nobody wants more; each chunk goes to the digest and to the tar's
+/// reader.
+fn read_all(
+    mut stream: impl Read,
+    to_hash: &SyncSender<Chunk>,
+    to_read: &SyncSender<Result<Chunk, Broken>>,
+    back: &Receiver<Chunk>,
+) {
+    loop {
+        let used = back.try_recv().ok().and_then(|chunk| Arc::try_unwrap(chunk).ok());
+        let mut bytes = used.unwrap_or_default();
+        bytes.resize(BUFFER_BYTES, 0);
+        let mut filled = 0;
+        let mut broken = None;
+        while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match stream.read(room) {
+                Ok(0) => break,
+                Ok(got) => filled += got,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    broken = Some((e.kind(), e.to_string()));
+                    break;
+                }
+            }
+        }
+        bytes.truncate(filled);
+        let whole = filled == BUFFER_BYTES;
+        if filled > 0 {
+            // What came before the damage is read first.
+            let chunk = Arc::new(bytes);
+            if to_hash.send(Arc::clone(&chunk)).is_err() || to_read.send(Ok(chunk)).is_err() {
+                return;
+            }
+        }
+        if let Some(broken) = broken {
+            let _ = to_read.send(Err(broken));
+            return;
+        }
+        if !whole {
+            return;
+        }
+    }
+}
+
+impl BufRead for Chunked {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at >= self.chunk.len() {
             self.refill()?;
@@ -122,7 +151,7 @@ impl<R: Read> BufRead for Chunked<R> {
     }
 }
 
-impl<R: Read> Read for Chunked<R> {
+impl Read for Chunked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let have = self.fill_buf()?;
         let step = have.len().min(buffer.len());
@@ -135,7 +164,7 @@ impl<R: Read> Read for Chunked<R> {
 }
 
 /// The digest of all chunks that come.
-fn hash_all(chunks: &Receiver<Arc<Vec<u8>>>, back: &Sender<Arc<Vec<u8>>>) -> Sha256 {
+fn hash_all(chunks: &Receiver<Chunk>, back: &Sender<Chunk>) -> Sha256 {
     let mut hash = Sha256::new();
     for chunk in chunks {
         hash.update(chunk.as_slice());
@@ -148,7 +177,7 @@ fn hash_all(chunks: &Receiver<Arc<Vec<u8>>>, back: &Sender<Arc<Vec<u8>>>) -> Sha
 /// Reads a layer as [`crate::scan_layer`] does. Its `diff_id` is the digest of the bytes that were read; empty when the
 /// stream could not be read to its end.
 pub fn scan_layer_verified<'a>(
-    stream: impl Read,
+    stream: impl Read + Send,
     reopen: Option<&dyn Fn() -> io::Result<Box<dyn Read + Send + 'a>>>,
     options: &Options,
 ) -> LayerInventory {
@@ -158,10 +187,12 @@ pub fn scan_layer_verified<'a>(
         Ok(Box::new(Again { stream, seen: Arc::clone(&seen) }) as Box<dyn Read + Send + 'a>)
     };
     let (to_hash, chunks) = mpsc::sync_channel(MAX_WAITING);
+    let (to_read, read) = mpsc::sync_channel(MAX_WAITING);
     let (give_back, back) = mpsc::channel();
     let mut layer = std::thread::scope(|scope| {
         let hasher = scope.spawn(move || hash_all(&chunks, &give_back));
-        let mut stream = Chunked::new(stream, to_hash, back);
+        scope.spawn(move || read_all(stream, &to_hash, &to_read, &back));
+        let mut stream = Chunked::new(read);
         let mut layer = match reopen {
             Some(open) => scan_buffered(&mut stream, "", Some(&|| again(open)), options),
             None => scan_buffered(&mut stream, "", None, options),
