@@ -398,6 +398,9 @@ fn scope(tree: &Tree, node: NodeId) -> Option<NodeId> {
     None
 }
 
+/// How many assignments before a place are looked at.
+const MAX_LOOKED_AT: usize = 64;
+
 /// What is known of the values of a script's variables.
 #[derive(Debug)]
 pub struct Values<'t> {
@@ -429,12 +432,18 @@ impl<'t> Values<'t> {
     pub fn clean_at(&self, name: &str, node: NodeId, offset: usize, outside: bool) -> bool {
         let Some(places) = self.places.get(name) else { return outside };
         let within = |scope: NodeId| node == scope || self.tree.ancestors(node).any(|a| a == scope);
-        let mut all = outside;
-        for (_, clean, scope) in places.iter().filter(|(at, _, _)| *at < offset) {
-            // What certainly happened replaces all that was before.
-            all = *clean && (scope.is_none_or(within) || all);
+        // From the last one back: what certainly happened replaces all that was before. Hostile scripts set a variable
+        // thousands of times: after some, nothing is known.
+        let before = places.partition_point(|(at, _, _)| *at < offset);
+        for (seen, (_, clean, scope)) in places.iter().take(before).rev().enumerate() {
+            if !clean || seen == MAX_LOOKED_AT {
+                return false;
+            }
+            if scope.is_none_or(within) {
+                return true;
+            }
         }
-        all
+        outside
     }
 
     fn is_clean(&self, word: &Word, node: NodeId, offset: usize) -> bool {
@@ -492,6 +501,16 @@ mod tests {
                 tree.nodes.iter().rposition(|n| n.start <= at && at < n.end && matches!(n.kind, NodeKind::Simple(_)));
             assert_eq!(Values::of(&tree).clean_at("X", node.unwrap(), at, false), clean, "{text}");
         }
+    }
+
+    #[test]
+    fn many_assignments_are_looked_at_in_bounded_time() {
+        let script = format!("a && X=1; {} $X", "X=1 && echo $X && ".repeat(2000));
+        let tree = tree(&script);
+        let values = Values::of(&tree);
+        let uses = tree.simple().filter(|(_, c)| c.name() == "echo");
+        let known = uses.filter(|(id, c)| values.clean_at("X", *id, c.words[1].start, false)).count();
+        assert_eq!(known, 2000);
     }
 
     #[test]
