@@ -9,6 +9,7 @@ use stockade_dockerfile::{Diagnostic, Span};
 use stockade_image::Digest;
 
 use crate::archive;
+use crate::attributes::Which;
 use crate::copy::{CopyJob, Fetched, Item, Options, Remote, file_target, title};
 use crate::error::BuildError;
 use crate::events::StepId;
@@ -16,7 +17,7 @@ use crate::fetch;
 use crate::merged::{Tree, split};
 use crate::place::{Place, PlaceError, Rules};
 use crate::stage::{Files, StageRun};
-use crate::walk::{Entry, lock, walk};
+use crate::walk::{Entry, attributes_of, lock, walk};
 
 impl StageRun<'_> {
     /// `ADD`
@@ -188,11 +189,15 @@ impl StageRun<'_> {
         archive::unpack_plain(opened, &into).map_err(broken)?;
         let tree = Tree::plain(into.clone());
         let Some(root) = tree.root()? else { return Ok(()) };
-        let entries = walk(&tree, root, b"", None)?;
-        // As with docker, owners and modes inside are the archive's; the flags count for a new destination only.
+        let mut entries = walk(&tree, root, b"", None)?;
+        attributes_of(&mut entries, Which::All)?;
+        // As with docker since 28, `--chown` holds for what comes out too; modes are the archive's.
         let target = writer.directory(job.destination.as_bytes())?;
-        writer.set_rules(Rules { owner: None, mode: None, faithful: true, replace: true, devices: false });
+        let listed_rules = Rules { owner: None, mode: None, faithful: true, replace: true, devices: false };
+        let owner = job.rules.owner.filter(|_| job.options.chown.is_some());
         for entry in entries.iter().filter(|e| !e.path.is_empty()) {
+            // Directories that the archive only implies are root's.
+            writer.set_rules(listed_rules.clone());
             if entry.kind == FileType::Directory && !listed.contains(&entry.path) {
                 let path = [target.join(&b'/'), entry.path.clone()].join(&b'/');
                 writer.directory(&path)?;
@@ -204,6 +209,7 @@ impl StageRun<'_> {
             let parent = [target.join(&b'/'), path.join(&b'/')].join(&b'/');
             let mut parts = writer.directory(&parent)?;
             parts.push(last);
+            writer.set_rules(Rules { owner, ..listed_rules.clone() });
             writer.put(entry, &parts, false)?;
         }
         writer.set_rules(job.rules.clone());

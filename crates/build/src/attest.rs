@@ -144,7 +144,7 @@ impl Build<'_> {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": self.parameters(),
-                "internalParameters": { "platform": crate::scope::machine_platform() },
+                "internalParameters": self.internal_parameters(),
                 "resolvedDependencies": dependencies,
             },
             "runDetails": {
@@ -156,6 +156,17 @@ impl Build<'_> {
                 "metadata": { "invocationId": image.id.hex(), "finishedOn": image.created },
             },
         })
+    }
+
+    fn internal_parameters(&self) -> Value {
+        let mut parameters = json!({ "platform": crate::scope::machine_platform() });
+        // Of a minimal image: the one that all instructions made.
+        if let Some(from) = *lock(&self.reduced_from)
+            && let Some(parameters) = parameters.as_object_mut()
+        {
+            parameters.insert("minimizedFrom".to_owned(), json!({ "sha256": from.hex() }));
+        }
+        parameters
     }
 
     fn parameters(&self) -> Value {

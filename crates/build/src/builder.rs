@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stockade_config::Settings;
 use stockade_durable::{Lock, create_private_dir};
+use stockade_engine::StepStream;
 use stockade_image::{Digest, Image, ImageConfig, Store};
 use stockade_inventory::LayerCache;
 
@@ -37,7 +38,12 @@ pub struct Builder<'b> {
     executor: &'b dyn Executor,
     settings: &'b Settings,
     inventory: Option<&'b dyn LayerCache>,
+    reduce: Option<&'b Reduce<'b>>,
 }
+
+/// Makes the image that a build gives of the one that its instructions make, under the same names. What it has to say
+/// goes to the function that it is given; its error is words for a person.
+pub type Reduce<'b> = dyn Fn(&Image, &mut dyn FnMut(StepStream, &[u8])) -> Result<Image, String> + Sync + 'b;
 
 /// One build while it runs; shared by the threads of its stages.
 pub(crate) struct Build<'b> {
@@ -68,6 +74,9 @@ pub(crate) struct Build<'b> {
     pub(crate) images_by_name: BTreeMap<String, String>,
     /// What is known of layers' contents.
     pub(crate) inventory: Option<&'b dyn LayerCache>,
+    pub(crate) reduce: Option<&'b Reduce<'b>>,
+    /// Manifest of the image that was reduced.
+    pub(crate) reduced_from: Mutex<Option<Digest>>,
     pub(crate) cached: AtomicUsize,
     pub(crate) executed: AtomicUsize,
     slots: Slots,
@@ -79,7 +88,14 @@ pub(crate) struct Build<'b> {
 impl<'b> Builder<'b> {
     /// A builder that keeps images in `store` and has steps run by `executor`.
     pub fn new(store: &'b Store, executor: &'b dyn Executor, settings: &'b Settings) -> Builder<'b> {
-        Builder { store, executor, settings, inventory: None }
+        Builder { store, executor, settings, inventory: None, reduce: None }
+    }
+
+    /// Gives every image to `reduce` before anything is attached to it or written of it.
+    #[must_use]
+    pub fn with_reduce(mut self, reduce: &'b Reduce<'b>) -> Builder<'b> {
+        self.reduce = Some(reduce);
+        self
     }
 
     /// Uses and fills this cache of layers' contents for bills of materials.
@@ -176,6 +192,8 @@ impl<'b> Builder<'b> {
             recipe_digest,
             images_by_name: images_of(request),
             inventory: self.inventory,
+            reduce: self.reduce,
+            reduced_from: Mutex::default(),
             cached: AtomicUsize::new(0),
             executed: AtomicUsize::new(0),
             steps: &steps,
@@ -390,7 +408,7 @@ impl Build<'_> {
             let step = self.next_step();
             self.events.started(step, output.describe());
             let result = self.image_for(output, state, &mut image).and_then(|()| {
-                crate::output::write(self, output, state, image.as_ref().filter(|_| output.needs_image()))
+                crate::output::write(self, output, state, image.as_ref().filter(|_| self.needs_image(output)))
             });
             let finish = match &result {
                 Ok(()) => Finish::Done,
@@ -408,11 +426,35 @@ impl Build<'_> {
 
     /// Makes the image when the first output needs it.
     fn image_for(&self, output: &Output, state: &State, image: &mut Option<Image>) -> Result<(), BuildError> {
-        if output.needs_image() && image.is_none() {
-            let config = self.finish_config(state)?;
-            *image = Some(self.commit(config, state)?);
+        if image.is_some() || !self.needs_image(output) {
+            return Ok(());
         }
+        let config = self.finish_config(state)?;
+        let made = self.commit(config, state)?;
+        *image = Some(match self.reduce {
+            None => made,
+            Some(reduce) => self.reduced(&made, reduce)?,
+        });
         Ok(())
+    }
+
+    /// Files too come of the reduced image.
+    pub(crate) fn needs_image(&self, output: &Output) -> bool {
+        output.needs_image() || (self.reduce.is_some() && *output != Output::CacheOnly)
+    }
+
+    fn reduced(&self, image: &Image, reduce: &Reduce<'_>) -> Result<Image, BuildError> {
+        let step = self.next_step();
+        self.events.started(step, "keeping what a traced run needs");
+        let mut out = |stream, bytes: &[u8]| self.events.output(step, stream, bytes);
+        let result = reduce(image, &mut out).map_err(BuildError::Usage);
+        let finish = match &result {
+            Ok(_) => Finish::Done,
+            Err(e) => Finish::Failed(e.to_string()),
+        };
+        self.events.finished(step, &finish);
+        *lock(&self.reduced_from) = Some(image.manifest_digest);
+        result
     }
 
     fn commit(&self, config: ImageConfig, state: &State) -> Result<Image, BuildError> {

@@ -9,6 +9,7 @@ use stockade_dockerfile::ignore::{Glob, IgnoreFile};
 use stockade_dockerfile::{Diagnostic, Span, nearest};
 use stockade_image::Digest;
 
+use crate::attributes::Which;
 use crate::cache::Key;
 use crate::error::BuildError;
 use crate::events::StepId;
@@ -17,7 +18,7 @@ use crate::owner::{ModeChange, resolve_owner};
 use crate::place::{Place, PlaceError, Rules};
 use crate::stage::{Files, LayerStep, StageRun, Workplace};
 use crate::state::absolute;
-use crate::walk::{Entry, hash, walk};
+use crate::walk::{Entry, look_into, walk};
 
 /// What one source became.
 pub(crate) enum Item {
@@ -200,7 +201,8 @@ impl StageRun<'_> {
                 continue;
             }
             let none = crate::statcache::StatCache::none();
-            hash(&mut entries, context.map_or(&none, |c| c.stat_cache()))?;
+            let which = if context.is_some() { Which::User } else { Which::All };
+            look_into(&mut entries, context.map_or(&none, |c| c.stat_cache()), which)?;
             items.push(Item::Tree { entries, path: shown, pivot, span });
         }
         if items.is_empty() && has_wildcard(text) {

@@ -12,6 +12,7 @@
 mod add;
 mod archive;
 mod attest;
+mod attributes;
 pub mod base;
 mod builder;
 mod cache;
@@ -50,7 +51,7 @@ mod stubs;
 mod walk;
 
 pub use attest::{CYCLONEDX, SPDX, STATEMENT};
-pub use builder::Builder;
+pub use builder::{Builder, Reduce};
 pub use check::check;
 pub use error::{BuildError, StepFailure};
 pub use events::{BuildEvents, Finish, Quiet, StepId};

@@ -11,6 +11,7 @@ use stockade_durable::{Lock, create_private_dir, temporary_name};
 use stockade_image::Digest;
 use stockade_sandbox::{Mount as StepMount, MountFlags, MountKind};
 
+use crate::attributes::Which;
 use crate::cache::Key;
 use crate::error::BuildError;
 use crate::events::StepId;
@@ -22,7 +23,7 @@ use crate::ssh::AgentSocket;
 use crate::stage::{Files, StageRun, Workplace};
 use crate::state::absolute;
 use crate::stubs::is_root;
-use crate::walk::{Entry, hash, walk};
+use crate::walk::{Entry, look_into, walk};
 
 /// A mount that a step asks for, with what its result depends on.
 pub(crate) struct Wanted {
@@ -166,7 +167,8 @@ impl StageRun<'_> {
         let ignore = context.map(|c| &c.ignore).filter(|i| !i.is_empty());
         let mut entries = walk(&tree, node, &resolved.parts.join(&b'/'), ignore)?;
         let none = crate::statcache::StatCache::none();
-        hash(&mut entries, context.map_or(&none, |c| c.stat_cache()))?;
+        let which = if context.is_some() { Which::User } else { Which::All };
+        look_into(&mut entries, context.map_or(&none, |c| c.stat_cache()), which)?;
         wanted.entries = entries;
         Ok(())
     }

@@ -108,7 +108,13 @@ impl ModeChange {
             match c.operator {
                 b'+' => mode | bits,
                 b'-' => mode & !bits,
-                _ => (mode & !c.who) | bits,
+                _ => {
+                    // As with chmod(1): unless said, setuid and setgid go from files and stay on directories.
+                    let setid =
+                        if c.who & 0o700 != 0 { 0o4000 } else { 0 } | if c.who & 0o070 != 0 { 0o2000 } else { 0 };
+                    let cleared = if is_dir { c.who } else { c.who | setid };
+                    (mode & !cleared) | bits
+                }
             }
         })
     }
@@ -169,6 +175,8 @@ mod tests {
             ("go=", 0o755, false, 0o700),
             ("u=rwX,go=rX", 0o600, false, 0o644),
             ("u=rwX,go=rX", 0o700, true, 0o755),
+            ("u=rwX,go=rX", 0o6755, false, 0o755),
+            ("u=rwX,go=rX", 0o6755, true, 0o6755),
             ("ug+s", 0o755, false, 0o6755),
             ("o+t", 0o777, true, 0o1777),
         ] {

@@ -8,9 +8,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use crate::attributes::{self, Which};
 use crate::error::BuildError;
 use crate::merged::{Node, Parts, Resolved, Tree, join};
 use crate::walk::{Entry, open};
@@ -39,7 +40,7 @@ pub(crate) struct Rules {
     pub(crate) owner: Option<(u32, u32)>,
     /// Changes of permission bits.
     pub(crate) mode: Option<crate::owner::ModeChange>,
-    /// Copy extended attributes and hardlinks (sources from other stages).
+    /// Hard links stay hard links (sources from other stages).
     pub(crate) faithful: bool,
     /// A file may replace a directory and the other way round (archives); else that is refused.
     pub(crate) replace: bool,
@@ -146,7 +147,9 @@ impl Place {
         make_dir(real)?;
         set_owner(real, node.stat.st_uid, node.stat.st_gid)?;
         set_mode(real, node.mode())?;
-        copy_xattrs(&node.real, real)?;
+        attributes::read(&node.real, Which::All)
+            .and_then(|found| attributes::write(real, &found))
+            .map_err(BuildError::io("copy the attributes of", &node.real))?;
         #[allow(clippy::unnecessary_cast)]
         self.dir_times.insert(real.to_owned(), (node.stat.st_mtime as i64, node.stat.st_mtime_nsec as i64));
         Ok(())
@@ -311,8 +314,9 @@ impl Place {
         if entry.kind != FileType::Symlink {
             set_mode(real, self.rules.mode.as_ref().map_or(entry.mode, |m| m.apply(entry.mode, is_dir)))?;
         }
-        if self.rules.faithful {
-            copy_xattrs(&entry.real, real)?;
+        // A directory whose content is copied gives its mode to the destination, as with docker, and nothing more.
+        if !is_dir || !entry.path.is_empty() {
+            attributes::write(real, &entry.attributes).map_err(BuildError::io("set attributes of", real))?;
         }
         if is_dir {
             self.dir_times.insert(real.to_owned(), entry.mtime);
@@ -370,36 +374,5 @@ fn set_time(real: &Path, (seconds, nanoseconds): (i64, i64)) -> Result<()> {
     let times = Timestamps { last_access: time, last_modification: time };
     rustix::fs::utimensat(CWD, real, &times, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(BuildError::io("set the times of", real))?;
-    Ok(())
-}
-
-/// Largest list of attribute names, and largest value, that Linux keeps.
-const XATTR_MAX: usize = 64 << 10;
-
-/// Copies extended attributes, without overlayfs's own.
-fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
-    let mut probe = [0u8; 0];
-    if matches!(rustix::fs::llistxattr(from, &mut probe), Ok(0) | Err(_)) {
-        return Ok(());
-    }
-    let mut names = vec![0u8; XATTR_MAX];
-    let count = match rustix::fs::llistxattr(from, names.as_mut_slice()) {
-        Ok(count) => count,
-        Err(Errno::NOTSUP) => return Ok(()),
-        Err(e) => return Err(BuildError::io("read attributes of", from)(e).into()),
-    };
-    let mut value = vec![0u8; XATTR_MAX];
-    for name in names.get(..count).unwrap_or_default().split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
-            continue;
-        }
-        let name = OsStr::from_bytes(name);
-        let Ok(length) = rustix::fs::lgetxattr(from, name, value.as_mut_slice()) else { continue };
-        match rustix::fs::lsetxattr(to, name, value.get(..length).unwrap_or_default(), XattrFlags::empty()) {
-            // security.selinux and the like belong to the host.
-            Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
-            Err(e) => return Err(BuildError::io("set attributes of", to)(e).into()),
-        }
-    }
     Ok(())
 }

@@ -14,9 +14,10 @@ use rustix::fs::Stat;
 use crate::walk::lock;
 
 /// First bytes of the file: its format and version.
-const MAGIC: &[u8; 8] = b"stkstat1";
-/// Bytes of one record: dev, ino, size, mtime (s, ns), ctime (s, ns), digest.
-const RECORD: usize = 7 * 8 + 32;
+const MAGIC: &[u8; 8] = b"stkstat2";
+/// Bytes of one record: dev, ino, size, mtime (s, ns), ctime (s, ns), digest, whether there are attributes.
+const RECORD: usize = NUMBERS + 32 + 1;
+const NUMBERS: usize = 7 * 8;
 /// Age that a change must have before it is trusted. Several ticks of the kernel's coarse clock.
 const SETTLED_NS: i128 = 50_000_000;
 /// Records beyond this are not written: 90 MiB, a million files.
@@ -24,13 +25,22 @@ const MAX_RECORDS: usize = 1 << 20;
 
 type Identity = [u64; 7];
 
+/// What is remembered of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// SHA-256 of the content.
+    pub(crate) digest: [u8; 32],
+    /// It has extended attributes that come along in a copy.
+    pub(crate) has_attributes: bool,
+}
+
 /// The cache of one context.
 #[derive(Debug)]
 pub(crate) struct StatCache {
     path: Option<PathBuf>,
-    known: HashMap<Identity, [u8; 32]>,
+    known: HashMap<Identity, Known>,
     /// Seen in this build: what is written back. Files that are gone fall out.
-    seen: Mutex<HashMap<Identity, [u8; 32]>>,
+    seen: Mutex<HashMap<Identity, Known>>,
     changed: Mutex<bool>,
 }
 
@@ -47,19 +57,19 @@ impl StatCache {
         StatCache { path: Some(path.to_owned()), known, ..StatCache::none() }
     }
 
-    pub(crate) fn get(&self, stat: &Stat) -> Option<[u8; 32]> {
+    pub(crate) fn get(&self, stat: &Stat) -> Option<Known> {
         self.path.as_ref()?;
         let identity = identity(stat);
-        let digest = *self.known.get(&identity)?;
-        lock(&self.seen).insert(identity, digest);
-        Some(digest)
+        let known = *self.known.get(&identity)?;
+        lock(&self.seen).insert(identity, known);
+        Some(known)
     }
 
-    pub(crate) fn put(&self, stat: &Stat, digest: [u8; 32]) {
+    pub(crate) fn put(&self, stat: &Stat, known: Known) {
         if self.path.is_none() || !settled(stat) {
             return;
         }
-        lock(&self.seen).insert(identity(stat), digest);
+        lock(&self.seen).insert(identity(stat), known);
         *lock(&self.changed) = true;
     }
 
@@ -69,9 +79,10 @@ impl StatCache {
         let seen = lock(&self.seen);
         let mut bytes = Vec::with_capacity(MAGIC.len() + seen.len() * RECORD);
         bytes.extend_from_slice(MAGIC);
-        for (identity, digest) in seen.iter().take(MAX_RECORDS) {
+        for (identity, known) in seen.iter().take(MAX_RECORDS) {
             identity.iter().for_each(|n| bytes.extend_from_slice(&n.to_le_bytes()));
-            bytes.extend_from_slice(digest);
+            bytes.extend_from_slice(&known.digest);
+            bytes.push(u8::from(known.has_attributes));
         }
         if let Some(dir) = path.parent()
             && stockade_durable::create_private_dir(dir).is_ok()
@@ -81,16 +92,17 @@ impl StatCache {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<HashMap<Identity, [u8; 32]>> {
+fn parse(bytes: &[u8]) -> Option<HashMap<Identity, Known>> {
     let records = bytes.strip_prefix(MAGIC)?;
     let mut out = HashMap::with_capacity(records.len() / RECORD);
     for record in records.chunks_exact(RECORD) {
-        let (numbers, digest) = record.split_at(RECORD - 32);
+        let (numbers, rest) = record.split_at(NUMBERS);
+        let (digest, flag) = rest.split_at(32);
         let mut identity: Identity = [0; 7];
         for (slot, chunk) in identity.iter_mut().zip(numbers.chunks_exact(8)) {
             *slot = u64::from_le_bytes(chunk.try_into().ok()?);
         }
-        out.insert(identity, digest.try_into().ok()?);
+        out.insert(identity, Known { digest: digest.try_into().ok()?, has_attributes: flag != [0] });
     }
     Some(out)
 }
@@ -129,10 +141,11 @@ mod tests {
         let stat = rustix::fs::lstat(&file).unwrap();
         let cache = StatCache::load(&cache_path);
         assert_eq!(cache.get(&stat), None);
-        cache.put(&stat, [7; 32]);
+        let known = Known { digest: [7; 32], has_attributes: true };
+        cache.put(&stat, known);
         cache.save();
         let cache = StatCache::load(&cache_path);
-        assert_eq!(cache.get(&stat), Some([7; 32]));
+        assert_eq!(cache.get(&stat), Some(known));
         std::fs::write(&file, "two").unwrap();
         assert_eq!(cache.get(&rustix::fs::lstat(&file).unwrap()), None);
     }
@@ -143,9 +156,9 @@ mod tests {
         let file = dir.path().join("f");
         std::fs::write(&file, "one").unwrap();
         let cache = StatCache::load(&dir.path().join("c"));
-        cache.put(&rustix::fs::lstat(&file).unwrap(), [7; 32]);
+        cache.put(&rustix::fs::lstat(&file).unwrap(), Known { digest: [7; 32], has_attributes: false });
         assert!(!*lock(&cache.changed));
         assert!(parse(b"garbage").is_none());
-        assert_eq!(parse(b"stkstat1short").unwrap().len(), 0);
+        assert_eq!(parse(b"stkstat2short").unwrap().len(), 0);
     }
 }

@@ -8,10 +8,11 @@ use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
 use stockade_dockerfile::ignore::{DirState, IgnoreFile};
 
+use crate::attributes::{self, Attributes, Which};
 use crate::cache::Key;
 use crate::error::BuildError;
 use crate::merged::{Node, Tree};
-use crate::statcache::StatCache;
+use crate::statcache::{Known, StatCache};
 
 /// One file, directory or link below the start of a walk.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) link: Option<Vec<u8>>,
     /// SHA-256 of the content.
     pub(crate) digest: Option<[u8; 32]>,
+    /// Extended attributes that come along; see [`look_into`].
+    pub(crate) attributes: Attributes,
     stat: rustix::fs::Stat,
 }
 
@@ -51,6 +54,7 @@ impl Entry {
             real: node.real,
             link,
             digest: None,
+            attributes: Attributes::new(),
             stat,
         })
     }
@@ -81,6 +85,9 @@ impl Entry {
         }
         if let Some(digest) = &self.digest {
             key.field("content", digest);
+        }
+        for (name, value) in &self.attributes {
+            key.field("attribute", name).field("value", value);
         }
     }
 }
@@ -206,15 +213,25 @@ impl Walker<'_> {
     }
 }
 
-/// Fills in the digests of regular files, with what the stat cache knows and the rest read in parallel.
-pub(crate) fn hash(entries: &mut [Entry], cache: &StatCache) -> Result<(), BuildError> {
+/// Fills in attributes alone.
+pub(crate) fn attributes_of(entries: &mut [Entry], which: Which) -> Result<(), BuildError> {
+    for entry in entries {
+        entry.attributes = attributes::read(&entry.real, which).map_err(BuildError::io("read", &entry.real))?;
+    }
+    Ok(())
+}
+
+/// Fills in attributes, and the digests of regular files: with what the stat cache knows, and the rest read in parallel.
+pub(crate) fn look_into(entries: &mut [Entry], cache: &StatCache, which: Which) -> Result<(), BuildError> {
     let mut wanted: Vec<usize> = Vec::new();
     for (index, entry) in entries.iter_mut().enumerate() {
-        if entry.kind != FileType::RegularFile {
-            continue;
+        let known = if entry.kind == FileType::RegularFile { cache.get(&entry.stat) } else { None };
+        // Changing attributes changes a file's change time, so the cache knows of these too.
+        if known.is_none_or(|known| known.has_attributes) {
+            entry.attributes = attributes::read(&entry.real, which).map_err(BuildError::io("read", &entry.real))?;
         }
-        entry.digest = cache.get(&entry.stat);
-        if entry.digest.is_none() {
+        entry.digest = known.map(|known| known.digest);
+        if entry.kind == FileType::RegularFile && known.is_none() {
             wanted.push(index);
         }
     }
@@ -247,7 +264,7 @@ pub(crate) fn hash(entries: &mut [Entry], cache: &StatCache) -> Result<(), Build
     for (index, digest) in results {
         if let Some(entry) = entries.get_mut(index) {
             entry.digest = Some(digest);
-            cache.put(&entry.stat, digest);
+            cache.put(&entry.stat, Known { digest, has_attributes: !entry.attributes.is_empty() });
         }
     }
     Ok(())

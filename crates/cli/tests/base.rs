@@ -268,6 +268,18 @@ fn a_minimal_image_has_what_its_run_opened_and_says_so_to_scanners() {
     assert!(built.err.contains("minimized: "), "{built:?}");
     built.ok();
     assert_eq!(world.sk(&["run", "--rm", "--network", "none", "small"]).ok(), "used");
+    // What is attached speaks of the minimal image, and outputs are of it.
+    let out = world.scratch().join("files");
+    let output = format!("type=local,dest={}", out.display());
+    let metadata = world.scratch().join("metadata.json");
+    let flags = ["-o", "type=image", "-o", &output, "--metadata-file", metadata.to_str().unwrap()];
+    world.sk(&[&["build", "-q", "--minimize", "-t", "small"], &flags[..], &[context.to_str().unwrap()]].concat()).ok();
+    assert!(out.join("usr/share/data/used").exists() && !out.join("usr/share/data/unused").exists());
+    let metadata: serde_json::Value = serde_json::from_slice(&std::fs::read(metadata).unwrap()).unwrap();
+    let internal = &metadata["buildx.build.provenance"]["buildDefinition"]["internalParameters"];
+    assert_eq!(internal["minimizedFrom"]["sha256"].as_str().map(str::len), Some(64), "{metadata}");
+    let attached = world.sk(&["sbom", "--attached", "small"]).ok();
+    assert!(attached.contains("/netbase@") && !attached.contains("/tzdata@"), "{attached}");
     assert!(world.sk(&["system", "check", "--deep"]).ok().contains("all is well"));
 }
 

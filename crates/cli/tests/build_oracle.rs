@@ -1,8 +1,11 @@
 //! The same Dockerfiles built by docker (BuildKit) and by us: the same files and the same configuration.
 //! Differences on purpose are marked in the cases, and listed in docs/BUILD-DIFF.md.
 //!
-//! Needs `dockerd` (package docker.io), which gets its own directories, no bridge and no firewall rules. The cases are
-//! in `build_oracle/cases.txt`. Times are not compared: docker's differ from build to build.
+//! The docker is that of Debian trixie (26.1), newer than what bookworm has: this program builds a root with it, and
+//! the daemon runs in there with directories of its own, no bridge and no firewall rules. `STOCKADE_ORACLE_SUITE=sid`
+//! takes the newest, which also runs the cases that only it knows; `STOCKADE_ORACLE_ROOT` names a root that has a docker
+//! already. The client is that of the machine (docker.io). The
+//! cases are in `build_oracle/cases.txt`. Times are not compared: docker's differ from build to build.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod build_common;
@@ -19,6 +22,8 @@ use build_common::World;
 
 struct Case {
     name: String,
+    /// Oldest docker that knows what the case is about.
+    since: u32,
     /// Why a difference is on purpose.
     known: Option<String>,
     flags: Vec<String>,
@@ -31,9 +36,14 @@ fn cases() -> Vec<Case> {
         if let Some(head) = line.strip_prefix("=== ") {
             let mut words = head.split(' ').map(str::to_owned);
             let name = words.next().unwrap();
+            let (since, name) = match name.split_once('>') {
+                Some((since, name)) => (since.parse().unwrap(), name.to_owned()),
+                None => (0, name),
+            };
             let known = name.starts_with('!').then(String::new);
             let name = name.trim_start_matches('!').to_owned();
-            out.push(Case { name, known, flags: words.collect(), files: vec![("Dockerfile".into(), String::new())] });
+            let files = vec![("Dockerfile".into(), String::new())];
+            out.push(Case { name, since, known, flags: words.collect(), files });
         } else if let Some(case) = out.last_mut() {
             if case.known.as_ref().is_some_and(String::is_empty) {
                 case.known = Some(line.to_owned());
@@ -59,40 +69,67 @@ const CLIENT: &str = "/usr/bin/docker";
 /// A docker daemon of our own.
 struct Docker {
     child: Child,
+    /// Its data and its socket.
     dir: PathBuf,
+    major: u32,
+}
+
+/// Runs dockerd in the root `$1`, with its data in `$2` and mounts that end with it.
+const IN_ROOT: &str = r#"mount --bind "$1" "$1"
+cd "$1"
+mkdir -p oracle
+mount --bind "$2" oracle
+for dir in dev proc sys; do mount --rbind "/$dir" "$dir"; done
+mount -t tmpfs tmpfs run
+exec chroot . dockerd --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
+  --data-root /oracle/data --storage-driver overlay2 --log-level warn -H unix:///oracle/sock"#;
+
+/// A Debian with docker.
+fn make_root(w: &World) -> PathBuf {
+    let suite = std::env::var("STOCKADE_ORACLE_SUITE").unwrap_or_else(|_| "trixie".to_owned());
+    let (root, recipe, empty) = (w.path("docker-root"), w.path("docker.recipe"), w.path("empty"));
+    let install = "apt-get update && apt-get install -y --no-install-recommends docker.io ca-certificates iptables";
+    fs::write(&recipe, format!("FROM debian:{suite}\nRUN {install}\n")).unwrap();
+    fs::create_dir_all(&empty).unwrap();
+    let output = format!("type=local,dest={}", root.display());
+    let args = ["build", "--network=host", "--confine=compat", "--sbom=false", "-o", &output, "-f"];
+    let ran = w.run(&[&args[..], &[recipe.to_str().unwrap(), empty.to_str().unwrap()]].concat());
+    assert_eq!(ran.code, 0, "no docker of {suite} to compare with:\n{}", ran.err);
+    root
 }
 
 impl Docker {
-    fn start(dir: &Path) -> Option<Docker> {
-        let found =
-            |name: &str| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if found("dockerd").is_err() || found(CLIENT).is_err() {
-            eprintln!("skipped: dockerd is missing (package docker.io)");
+    fn start(w: &World) -> Option<Docker> {
+        if !Path::new(CLIENT).exists() {
+            eprintln!("skipped: docker is missing (package docker.io)");
             return None;
         }
-        fs::create_dir_all(dir).unwrap();
-        let child = Command::new("dockerd")
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"])
-            .arg("--data-root")
-            .arg(dir.join("data"))
-            .arg("--exec-root")
-            .arg(dir.join("exec"))
-            .arg("-p")
-            .arg(dir.join("pid"))
-            .arg("-H")
-            .arg(format!("unix://{}/sock", dir.display()))
+        let dir = w.path("docker");
+        fs::create_dir_all(&dir).unwrap();
+        let root = match std::env::var_os("STOCKADE_ORACLE_ROOT") {
+            Some(root) => PathBuf::from(root),
+            None => make_root(w),
+        };
+        let child = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-euc", IN_ROOT, "dockerd"])
+            .args([&root, &dir])
             .stdout(Stdio::null())
-            .stderr(fs::File::create(dir.join("log")).unwrap())
+            .stderr(fs::File::create(w.path("docker.log")).unwrap())
             .spawn()
             .unwrap();
-        let docker = Docker { child, dir: dir.to_owned() };
+        let mut docker = Docker { child, dir, major: 0 };
         for _ in 0..300 {
-            if docker.run(&["version"]).status.success() {
+            let version = docker.run(&["version", "--format", "{{.Server.Version}}"]);
+            let text = String::from_utf8_lossy(&version.stdout);
+            if let Some(major) =
+                text.split('.').next().and_then(|m| m.parse().ok()).filter(|_| version.status.success())
+            {
+                docker.major = major;
                 return Some(docker);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("dockerd does not answer:\n{}", fs::read_to_string(dir.join("log")).unwrap());
+        panic!("dockerd does not answer:\n{}", fs::read_to_string(w.path("docker.log")).unwrap());
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -141,6 +178,17 @@ fn make_context(dir: &Path) {
     file("modes/run", "#!/bin/sh\n", 0o755);
     file("modes/private", "p\n", 0o600);
     file("modes/setuid", "s\n", 0o4755);
+    // cap_net_bind_service=ep, in the form that all kernels know (VFS_CAP_REVISION_2).
+    file("capable", "c\n", 0o755);
+    let capability = [1u32 | 0x0200_0000, 1 << 10, 0, 0, 0].map(u32::to_le_bytes).concat();
+    let set = |path: &str, name: &str, value: &[u8]| {
+        rustix::fs::lsetxattr(dir.join(path), name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    set("capable", "security.capability", &capability);
+    file("noted.txt", "n\n", 0o644);
+    set("noted.txt", "user.note", b"a note");
+    file("noted/inner", "i\n", 0o644);
+    set("noted", "user.note", b"of a directory");
     link("a.txt", "link.txt");
     link("dir", "dirlink");
     link("../a.txt", "links/up");
@@ -161,6 +209,15 @@ fn make_context(dir: &Path) {
         .status()
         .unwrap();
     assert!(tar.success());
+    let tar = Command::new("tar")
+        .args(["--xattrs", "--xattrs-include=*", "--owner=7", "--group=8", "-cf"])
+        .arg(dir.join("attributes.tar"))
+        .arg("-C")
+        .arg(dir)
+        .args(["capable", "noted.txt", "noted"])
+        .status()
+        .unwrap();
+    assert!(tar.success());
 }
 
 /// One line a file: what can be compared.
@@ -177,13 +234,13 @@ fn listing(root: &Path) -> BTreeMap<String, String> {
             let name = format!("/{}", path.strip_prefix(root).unwrap().display());
             let what = if m.is_dir() {
                 pending.push(path.clone());
-                "dir".to_owned()
+                format!("dir{}", attributes(&path))
             } else if m.is_symlink() {
                 format!("link {}", fs::read_link(&path).unwrap().display())
             } else if m.is_file() {
                 let first = links.entry(m.ino()).or_insert_with(|| name.clone()).clone();
                 let same = if m.nlink() > 1 && first != name { format!(" same as {first}") } else { String::new() };
-                format!("file {:?}{same}", content(&path))
+                format!("file {:?}{same}{}", content(&path), attributes(&path))
             } else if m.file_type().is_fifo() {
                 "fifo".to_owned()
             } else {
@@ -191,6 +248,19 @@ fn listing(root: &Path) -> BTreeMap<String, String> {
             };
             out.insert(name, format!("{:04o} {}:{} {what}", m.mode() & 0o7777, m.uid(), m.gid()));
         }
+    }
+    out
+}
+
+/// Extended attributes that belong to the file and not to this machine's security module.
+fn attributes(path: &Path) -> String {
+    let mut names = [0u8; 4096];
+    let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
+    let mut out = String::new();
+    for name in String::from_utf8_lossy(&names[..length]).split_terminator('\0') {
+        let mut value = [0u8; 4096];
+        let length = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+        out.push_str(&format!(" {name}={:?}", &value[..length]));
     }
     out
 }
@@ -244,7 +314,7 @@ fn unpack(tar: &[u8], into: &Path) {
     let _ = fs::remove_dir_all(into);
     fs::create_dir_all(into).unwrap();
     let mut child = Command::new("tar")
-        .args(["-x", "-p", "--same-owner", "--numeric-owner", "-C"])
+        .args(["-x", "-p", "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C"])
         .arg(into)
         .stdin(Stdio::piped())
         .spawn()
@@ -367,13 +437,13 @@ fn judge(case: &Case, ours: Result<Facts, String>, theirs: Result<Facts, String>
 #[test]
 fn docker_and_stockade_build_the_same() {
     let Some(w) = World::new() else { return };
-    let Some(docker) = Docker::start(&w.path("docker")) else { return };
+    let Some(docker) = Docker::start(&w) else { return };
     let base = docker.run(&["import", w.path("rootfs.tar").to_str().unwrap(), "busybox:1"]);
     assert!(base.status.success(), "{}", String::from_utf8_lossy(&base.stderr));
     let only = std::env::var("STOCKADE_ORACLE_CASE").ok();
     let mut cases = cases();
     assert!(cases.len() >= 120, "{} cases", cases.len());
-    cases.retain(|c| only.as_ref().is_none_or(|o| c.name.contains(o.as_str())));
+    cases.retain(|c| c.since <= docker.major && only.as_ref().is_none_or(|o| c.name.contains(o.as_str())));
     let next = AtomicUsize::new(0);
     let done: Mutex<BTreeMap<usize, Pair>> = Mutex::default();
     // Most of a case is waiting: for the disk, and for docker's several processes.

@@ -159,6 +159,14 @@ fn serve(mut stream: TcpStream, root: &Path) -> Option<()> {
             format!("HTTP/1.1 302 Found\r\nLocation: {rest}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         return stream.write_all(answer.as_bytes()).ok();
     }
+    if let Some(name) = target.strip_prefix("/files/") {
+        let (status, body) = match fs::read(root.join(name)) {
+            Ok(body) => ("200 OK", body),
+            Err(_) => ("404 Not Found", Vec::new()),
+        };
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        return stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).ok();
+    }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let mut path = path.to_owned();
     if let Some(rest) = path.clone().strip_prefix("/private") {
@@ -248,6 +256,47 @@ fn git_contexts_are_fetched_over_both_protocols() {
     }
     fs::write(w.path("token"), "open sesame\n").unwrap();
     w.run(&["build", "-q", "--secret", "id=GIT_AUTH_TOKEN,src=token", &format!("{web}/private/app.git")]).ok();
+}
+
+#[test]
+fn a_context_from_the_web_is_an_archive_or_a_dockerfile() {
+    let Some(w) = World::new() else { return };
+    let files = w.path("srv");
+    fs::create_dir_all(files.join("tree")).unwrap();
+    fs::write(files.join("tree/Dockerfile"), "FROM scratch\nCOPY one /\n").unwrap();
+    fs::write(files.join("tree/Other"), "FROM scratch\nCOPY one /other\n").unwrap();
+    fs::write(files.join("tree/one"), "1\n").unwrap();
+    fs::write(files.join("Dockerfile"), "FROM scratch\nCOPY <<EOF /two\n2\nEOF\n").unwrap();
+    for (name, compress) in [("plain.tar", "--no-auto-compress"), ("packed.tar.gz", "-z")] {
+        let tree = files.join("tree");
+        let tar =
+            Command::new("tar").arg(compress).arg("-cf").arg(files.join(name)).arg("-C").arg(tree).arg(".").status();
+        assert!(tar.unwrap().success());
+    }
+    let whole = fs::read(files.join("packed.tar.gz")).unwrap();
+    fs::write(files.join("cut.tar.gz"), &whole[..whole.len() / 2]).unwrap();
+    let web = web(&files);
+    let out = |name: &str, more: &[&str]| -> PathBuf {
+        let out = w.path("out");
+        let _ = fs::remove_dir_all(&out);
+        let (url, dest) = (format!("{web}/files/{name}"), format!("type=local,dest={}", out.display()));
+        w.run(&[&["build", "-o", &dest], more, &[&url]].concat()).ok();
+        out
+    };
+    for name in ["plain.tar", "packed.tar.gz"] {
+        assert_eq!(read(out(name, &[]).join("one")), "1\n");
+        assert_eq!(read(out(name, &["-f", "Other"]).join("other")), "1\n");
+    }
+    assert_eq!(read(out("Dockerfile", &[]).join("two")), "2\n");
+    for (url, words) in [
+        (format!("{web}/files/none.tar"), "404"),
+        (format!("{web}/files/cut.tar.gz"), "cut.tar.gz"),
+        ("http://127.0.0.1:1/x.tar".to_owned(), "cannot download"),
+    ] {
+        let ran = w.run(&["build", "-t", "never", &url]);
+        assert!(ran.code != 0 && ran.err.contains(words), "{url}: {}", ran.err);
+    }
+    assert!(!w.run(&["images"]).ok().out.contains("never"));
 }
 
 #[test]

@@ -9,10 +9,12 @@ mod specs;
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use stockade_build::{BuildError, BuildOutcome, BuildRequest, Builder, CancelToken};
 use stockade_config::{ProcessEnvironment, Settings};
-use stockade_image::Store;
+use stockade_engine::StepStream;
+use stockade_image::{Image, Store};
 use stockade_registry::{Client, Options, PushOptions};
 use stockade_sandbox::process::Signals;
 
@@ -25,7 +27,7 @@ use crate::output;
 use crate::scanner;
 use crate::transfer::{Transfer, Way};
 
-use super::image::minimize::{TraceArgs, after_build};
+use super::image::minimize::{TraceArgs, of_build};
 use flags::Flags;
 use progress::Progress;
 
@@ -75,7 +77,17 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let interrupted = signals.map(|signals| watch(signals, cancel));
     let progress = Progress::new(args.flags.progress_kind(std::io::stderr().is_terminal()));
     let inventory = scanner::layers::Cache::new(context);
-    let builder = Builder::new(&store, &engine, &settings).with_inventory(&inventory);
+    let trace = TraceArgs::of(args.minimize_run.clone(), args.minimize_keep.clone());
+    let minimized = Mutex::new(String::new());
+    let reduce = |image: &Image, out: &mut dyn FnMut(StepStream, &[u8])| {
+        let (image, words) = of_build(context, &store, image, &trace, out).map_err(|e| e.to_string())?;
+        *minimized.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        Ok(image)
+    };
+    let mut builder = Builder::new(&store, &engine, &settings).with_inventory(&inventory);
+    if args.minimize {
+        builder = builder.with_reduce(&reduce);
+    }
     let result = if args.flags.check_reproducible {
         builder.check_reproducible(&request, &progress).map(|(outcome, found)| (outcome, Some(found)))
     } else {
@@ -84,8 +96,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     progress.close();
     drop(staging);
     match result {
-        Ok((mut outcome, found)) => {
-            args.minimize(context, &store, &mut outcome)?;
+        Ok((outcome, found)) => {
+            output::to_stderr(&minimized.lock().unwrap_or_else(PoisonError::into_inner));
             let exit = done(&args, &request, &outcome, &store)?;
             if args.flags.pushes()? {
                 push(&request, &outcome, &store, &settings, args.flags.quiet)?;
@@ -97,17 +109,6 @@ pub fn run(args: Args, context: &Context) -> Outcome {
             Ok(Exit(130))
         }
         Err(error) => report::failure(error, progress.shows_output()),
-    }
-}
-
-impl Args {
-    /// Puts a minimal image in the place of the one that was built, if that was asked for.
-    fn minimize(&self, context: &Context, store: &Store, outcome: &mut BuildOutcome) -> Result<(), Failure> {
-        if let Some(image) = outcome.image.as_ref().filter(|_| self.minimize) {
-            let trace = TraceArgs::of(self.minimize_run.clone(), self.minimize_keep.clone());
-            outcome.image = Some(after_build(context, store, image, &trace)?);
-        }
-        Ok(())
     }
 }
 

@@ -90,7 +90,9 @@ pub fn run(args: &Args, context: &Context) -> Outcome {
         false => args.tag.iter().map(|t| Reference::parse(t)).collect::<Result<Vec<_>, _>>()?,
         true => vec![default_name(&image)?],
     };
-    let (minimal, report) = make(context, &store, &image, &args.trace, names)?;
+    // What the runs say is not this command's answer.
+    let mut out = |_: StepStream, bytes: &[u8]| output::to_stderr(&output::printable_lines(&String::from_utf8_lossy(bytes)));
+    let (minimal, report) = make(context, &store, &image, &args.trace, names, &mut out)?;
     match args.format {
         Format::Json => output::json(&report)?,
         Format::Table => show(&report, &minimal)?,
@@ -112,6 +114,7 @@ fn make(
     image: &Image,
     trace: &TraceArgs,
     names: Vec<Reference>,
+    out: &mut dyn FnMut(StepStream, &[u8]),
 ) -> Result<(Minimized, Report), Failure> {
     context.need_root("tracing a run")?;
     let runs = trace.run.iter().map(|line| words::split(line).map_err(Failure::usage)).collect::<Result<Vec<_>, _>>()?;
@@ -124,9 +127,7 @@ fn make(
         names,
     };
     let engine = engine(context)?;
-    // What the runs say is not this command's answer.
-    let mut out = |_: StepStream, bytes: &[u8]| output::to_stderr(&output::printable_lines(&String::from_utf8_lossy(bytes)));
-    let minimal = minimize(store, &engine, image, &request, &mut out)?;
+    let minimal = minimize(store, &engine, image, &request, out)?;
     let side = |image: &Image, files| -> Result<Side, Failure> {
         let database = scanner::open_database(context, None)?;
         let id = image.id.to_string();
@@ -166,11 +167,17 @@ fn show(report: &Report, minimal: &Minimized) -> Result<(), Failure> {
     ))
 }
 
-/// For `build --minimize`: minimizes what was built and moves its names to the result.
-pub fn after_build(context: &Context, store: &Store, image: &Image, trace: &TraceArgs) -> Result<Image, Failure> {
+/// For `build --minimize`: the minimal image, under the names of the one that was built, and what is to be said.
+pub fn of_build(
+    context: &Context,
+    store: &Store,
+    image: &Image,
+    trace: &TraceArgs,
+    out: &mut dyn FnMut(StepStream, &[u8]),
+) -> Result<(Image, String), Failure> {
     let names = image.names.iter().map(|n| Reference::parse(n)).collect::<Result<Vec<_>, _>>()?;
-    let (minimal, report) = make(context, store, image, trace, names)?;
-    output::to_stderr(&format!(
+    let (minimal, report) = make(context, store, image, trace, names, out)?;
+    let words = format!(
         "minimized: {} -> {}, {} -> {} files, {} -> {} packages, {} -> {} findings\n",
         human::size(report.before.bytes),
         human::size(report.after.bytes),
@@ -180,6 +187,6 @@ pub fn after_build(context: &Context, store: &Store, image: &Image, trace: &Trac
         report.after.packages,
         report.before.findings,
         report.after.findings,
-    ));
-    Ok(minimal.image)
+    );
+    Ok((minimal.image, words))
 }
