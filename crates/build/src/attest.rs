@@ -174,7 +174,7 @@ impl Build<'_> {
         let whole = request.attest.provenance == Provenance::Max;
         let context = match &request.context {
             BuildContext::Dir(_) => json!({ "kind": "directory" }),
-            BuildContext::Tar(_) => json!({ "kind": "tar" }),
+            BuildContext::Tar { .. } => json!({ "kind": "tar" }),
             BuildContext::Empty => json!({ "kind": "none" }),
             BuildContext::Git(_) => {
                 let of = self.context.checkout.as_ref().map(|(address, checkout)| (address.shown(), &checkout.commit));

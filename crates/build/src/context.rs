@@ -44,7 +44,7 @@ impl Context {
     ) -> Result<Context, BuildError> {
         match context {
             BuildContext::Dir(dir) => Context::directory(store, dir),
-            BuildContext::Tar(file) => Context::archive(store, file),
+            BuildContext::Tar { file, name } => Context::archive(store, file, name),
             BuildContext::Git(text) => Context::git(store, text, session),
             BuildContext::Empty => {
                 let staging = store.staging_dir()?;
@@ -98,13 +98,18 @@ impl Context {
         Ok(Context::new(real, Some(cache), None))
     }
 
-    fn archive(store: &Store, file: &Path) -> Result<Context, BuildError> {
+    fn archive(store: &Store, file: &Path, name: &str) -> Result<Context, BuildError> {
         let staging = store.staging_dir()?;
         let reader = crate::archive::open(file)?.ok_or_else(|| BuildError::Context {
             path: file.to_owned(),
             why: "it is neither a tar archive nor a Dockerfile".to_owned(),
         })?;
-        crate::archive::unpack_plain(reader, staging.path())?;
+        crate::archive::unpack_plain(reader, staging.path()).map_err(|e| match e {
+            BuildError::Image(e) if !e.is_no_space() => {
+                BuildError::Archive { name: name.to_owned(), why: BuildError::Image(e).chain() }
+            }
+            e => e,
+        })?;
         Ok(Context::new(staging.path().to_owned(), None, Some(staging)))
     }
 

@@ -25,6 +25,14 @@ pub enum BuildError {
         /// Why, and the next step.
         why: String,
     },
+    /// An archive with a build context cannot be unpacked.
+    #[error("the build context from {name} cannot be unpacked: {why}; pack it again")]
+    Archive {
+        /// Where it came from.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// `.dockerignore` is wrong.
     #[error("{}: {source}", path.display())]
     Ignore {

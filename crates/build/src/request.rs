@@ -190,7 +190,12 @@ pub enum BuildContext {
     /// A directory.
     Dir(PathBuf),
     /// A tar file, plain or compressed; it is unpacked for the time of the build.
-    Tar(PathBuf),
+    Tar {
+        /// The file.
+        file: PathBuf,
+        /// Where it came from, for messages.
+        name: String,
+    },
     /// A Git repository: `URL#REF:DIRECTORY`. The secret `GIT_AUTH_TOKEN` opens private ones.
     Git(String),
     /// No files (`docker build - < Dockerfile`).

@@ -31,7 +31,7 @@ pub fn read(
         return Ok(None);
     }
     if let Some(archive) = is_remote(path).then(|| download(path, store)).transpose()? {
-        return from_file(archive, file, request);
+        return from_file(archive, path, file, request);
     }
     if path != "-" {
         request.context = BuildContext::Dir(PathBuf::from(path));
@@ -56,17 +56,17 @@ pub fn read(
     let archive = staging.path().join("context.tar");
     let mut out = std::fs::File::create(&archive)?;
     std::io::copy(&mut start.as_slice().chain(stdin), &mut out)?;
-    request.context = BuildContext::Tar(archive);
+    request.context = BuildContext::Tar { file: archive, name: "standard input".to_owned() };
     Ok(Some(staging))
 }
 
 /// A context from the web: a tar archive, or a Dockerfile and nothing else.
-fn from_file(archive: Staging, file: Option<&str>, request: &mut BuildRequest) -> Result<Option<Staging>, Failure> {
+fn from_file(archive: Staging, url: &str, file: Option<&str>, request: &mut BuildRequest) -> Result<Option<Staging>, Failure> {
     let path = archive.path().join("context.tar");
     let mut start = Vec::new();
     std::fs::File::open(&path)?.take(512).read_to_end(&mut start)?;
     if is_archive(&start) {
-        request.context = BuildContext::Tar(path);
+        request.context = BuildContext::Tar { file: path, name: format!("`{url}`") };
         return Ok(Some(archive));
     }
     let mut bytes = Vec::new();
