@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::Stat;
@@ -38,16 +39,16 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct StatCache {
     path: Option<PathBuf>,
-    known: HashMap<Identity, Known>,
-    /// Seen in this build: what is written back. Files that are gone fall out.
-    seen: Mutex<HashMap<Identity, Known>>,
-    changed: Mutex<bool>,
+    /// What the cache file has, and whether it was seen in this build: files that are gone fall out.
+    known: HashMap<Identity, (Known, AtomicBool)>,
+    /// Hashed in this build.
+    fresh: Mutex<Vec<(Identity, Known)>>,
 }
 
 impl StatCache {
     /// Remembers nothing.
     pub(crate) fn none() -> StatCache {
-        StatCache { path: None, known: HashMap::new(), seen: Mutex::default(), changed: Mutex::default() }
+        StatCache { path: None, known: HashMap::new(), fresh: Mutex::default() }
     }
 
     /// Reads the cache file; one that is damaged or missing is an empty cache.
@@ -59,27 +60,26 @@ impl StatCache {
 
     pub(crate) fn get(&self, stat: &Stat) -> Option<Known> {
         self.path.as_ref()?;
-        let identity = identity(stat);
-        let known = *self.known.get(&identity)?;
-        lock(&self.seen).insert(identity, known);
-        Some(known)
+        let (known, seen) = self.known.get(&identity(stat))?;
+        seen.store(true, Ordering::Relaxed);
+        Some(*known)
     }
 
     pub(crate) fn put(&self, stat: &Stat, known: Known) {
         if self.path.is_none() || !settled(stat) {
             return;
         }
-        lock(&self.seen).insert(identity(stat), known);
-        *lock(&self.changed) = true;
+        lock(&self.fresh).push((identity(stat), known));
     }
 
     /// Writes what was seen. Losing it costs time only, so errors are not reported.
     pub(crate) fn save(&self) {
-        let (Some(path), true) = (&self.path, *lock(&self.changed)) else { return };
-        let seen = lock(&self.seen);
-        let mut bytes = Vec::with_capacity(MAGIC.len() + seen.len() * RECORD);
-        bytes.extend_from_slice(MAGIC);
-        for (identity, known) in seen.iter().take(MAX_RECORDS) {
+        let fresh = lock(&self.fresh);
+        let Some(path) = self.path.as_ref().filter(|_| !fresh.is_empty()) else { return };
+        let seen = self.known.iter().filter(|(_, (_, seen))| seen.load(Ordering::Relaxed));
+        let all = fresh.iter().map(|(identity, known)| (identity, known)).chain(seen.map(|(i, (known, _))| (i, known)));
+        let mut bytes = MAGIC.to_vec();
+        for (identity, known) in all.take(MAX_RECORDS) {
             identity.iter().for_each(|n| bytes.extend_from_slice(&n.to_le_bytes()));
             bytes.extend_from_slice(&known.digest);
             bytes.push(u8::from(known.has_attributes));
@@ -92,7 +92,7 @@ impl StatCache {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<HashMap<Identity, Known>> {
+fn parse(bytes: &[u8]) -> Option<HashMap<Identity, (Known, AtomicBool)>> {
     let records = bytes.strip_prefix(MAGIC)?;
     let mut out = HashMap::with_capacity(records.len() / RECORD);
     for record in records.chunks_exact(RECORD) {
@@ -102,7 +102,8 @@ fn parse(bytes: &[u8]) -> Option<HashMap<Identity, Known>> {
         for (slot, chunk) in identity.iter_mut().zip(numbers.chunks_exact(8)) {
             *slot = u64::from_le_bytes(chunk.try_into().ok()?);
         }
-        out.insert(identity, Known { digest: digest.try_into().ok()?, has_attributes: flag != [0] });
+        let known = Known { digest: digest.try_into().ok()?, has_attributes: flag != [0] };
+        out.insert(identity, (known, AtomicBool::new(false)));
     }
     Some(out)
 }
@@ -157,7 +158,7 @@ mod tests {
         std::fs::write(&file, "one").unwrap();
         let cache = StatCache::load(&dir.path().join("c"));
         cache.put(&rustix::fs::lstat(&file).unwrap(), Known { digest: [7; 32], has_attributes: false });
-        assert!(!*lock(&cache.changed));
+        assert!(lock(&cache.fresh).is_empty());
         assert!(parse(b"garbage").is_none());
         assert_eq!(parse(b"stkstat2short").unwrap().len(), 0);
     }

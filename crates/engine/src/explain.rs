@@ -254,7 +254,7 @@ impl List {
             );
         }
         for port in &spec.host.publish {
-            self.add("network", format!("is reached at {port:?}"), "published", "-p");
+            self.add("network", format!("is reached at {port}"), "published", "-p");
         }
     }
 
