@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds beside docker (classic builder and BuildKit), same machine, same base image, same mirror, same files.
 #   benches/build.sh [path of the stockade binary] [case…]
-# Cases: web cached context copy stages memory; all without a word. Needs root, docker.io, a Debian mirror, 6 GB of disk.
+# Cases: web offline cached context copy stages memory; all without a word. Needs root, docker.io, a Debian mirror, 6 GB of disk.
 . "$(dirname "$0")/lib.sh"
 
 stockade=${1:-stockade}
 shift || true
 own_filesystem 24
-cases=" ${*:-web cached context copy stages memory} "
+cases=" ${*:-web offline cached context copy stages memory} "
 wanted() { [[ $cases == *" $1 "* ]]; }
 example=$(cd "$(dirname "$0")/../examples/web-server" && pwd)
 export STOCKADE_ROOT=$bench_dir/stockade/root STOCKADE_RUN=$bench_dir/stockade/run STOCKADE_GATE=off
@@ -35,6 +35,18 @@ if wanted web; then
   ours=$(best_of 3 sk_build --no-cache -t web "$bench_dir/web")
   report "web-server example, no cache" "$ours" classic "$(best_of 3 classic --no-cache -t web "$bench_dir/web")" 0.8
   report "web-server example, no cache" "$ours" buildkit "$(best_of 3 buildkit --no-cache -t web "$bench_dir/web")" 0.8
+fi
+if wanted offline; then
+  # The same packages, downloaded before: what is left is dpkg, its scripts, and what the builders do around them.
+  mkdir -p "$bench_dir/offline"
+  printf 'FROM debian:bookworm\nRUN apt-get update && mkdir -p /debs/partial && %s\n' \
+    'apt-get install -y -d -o Dir::Cache::archives=/debs apache2' >"$bench_dir/offline/pre"
+  printf 'FROM pre\nRUN apt-get install -y -o Dir::Cache::archives=/debs apache2\n' \
+    >"$bench_dir/offline/Dockerfile"
+  for b in sk_build classic; do quietly $b -t pre -f "$bench_dir/offline/pre" "$bench_dir/offline"; done
+  ours=$(best_of 3 sk_build --no-cache -t offline "$bench_dir/offline")
+  report "the same packages, no download" "$ours" classic "$(best_of 3 classic --no-cache -t offline "$bench_dir/offline")" 0.5
+  report "the same packages, no download" "$ours" buildkit "$(best_of 3 buildkit --no-cache -t offline "$bench_dir/offline")" 0.5
 fi
 if wanted cached; then
   for b in sk_build classic buildkit; do quietly $b -t web "$bench_dir/web"; done
