@@ -102,7 +102,7 @@ pub(crate) fn check_user(user: &User, map: Option<&IdMap>) -> Result<(), EngineE
 /// What to tell a user who has no id but the own, once.
 pub fn single_id_note() -> Option<String> {
     rootless::active().filter(|r| r.single_id()).map(|_| {
-        "there is one user id in this container, yours: files cannot be given to other users, and programs cannot become one; install `uidmap` and add a line for you to /etc/subuid and /etc/subgid".to_owned()
+        "there is one user id here, yours: files cannot be given to other users, and programs cannot become one; install `uidmap` and add a line for you to /etc/subuid and /etc/subgid".to_owned()
     })
 }
 

@@ -62,6 +62,9 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     }
     let mut request = args.flags.request()?;
     context.need_root("building an image")?;
+    if let Some(note) = stockade_engine::single_id_note() {
+        output::to_stderr(&format!("warning: {note}\n"));
+    }
     // Signals become events before any thread exists, so that all threads have them blocked.
     let signals = Signals::block(&ENDING).ok();
     let engine = engine(context)?;

@@ -47,27 +47,25 @@ pub fn table(report: &ScanReport, options: &TableOptions) -> String {
 
 /// What is known of how vulnerable code is reached: facts to sort by, which hide nothing.
 fn reach(out: &mut String, rows: &[Row<'_>]) {
-    let of = |fact: fn(&Finding) -> Option<bool>, answer: bool| {
-        rows.iter().filter(|r| r.all.iter().filter_map(|f| fact(f)).max() == Some(answer)).count()
+    let mut tell = |fact: fn(&Finding) -> Option<bool>, words: fn(usize, &str) -> String| {
+        let answers: Vec<bool> = rows.iter().filter_map(|r| r.all.iter().filter_map(|f| fact(f)).max()).collect();
+        if !answers.is_empty() {
+            let yes = answers.iter().filter(|answer| **answer).count();
+            let _ = writeln!(out, "\n{}", words(yes, &count(answers.len(), "finding")));
+        }
     };
-    let (loaded, not_loaded) = (of(|f| f.in_entry_point, true), of(|f| f.in_entry_point, false));
-    if loaded + not_loaded > 0 {
-        let _ = writeln!(
-            out,
-            "\nThe entry point loads files of the package at its start for {} of {}; what it opens later is not known.",
-            loaded,
-            count(loaded + not_loaded, "finding")
-        );
-    }
-    let (held, not_held) = (of(|f| f.symbols_linked, true), of(|f| f.symbols_linked, false));
-    if held + not_held > 0 {
-        let _ = writeln!(
-            out,
-            "\nThe Go program holds a vulnerable function for {} of {} that name functions.",
-            held,
-            count(held + not_held, "finding")
-        );
-    }
+    tell(
+        |f| f.in_entry_point,
+        |yes, all| {
+            format!(
+                "The entry point loads files of the package at its start for {yes} of {all}; what it opens later is not known."
+            )
+        },
+    );
+    tell(
+        |f| f.symbols_linked,
+        |yes, all| format!("The Go program holds a vulnerable function for {yes} of {all} that name functions."),
+    );
 }
 
 /// What can be done about a finding.
