@@ -48,8 +48,10 @@ fn main() -> ExitCode {
         }
     };
     // `lint --config` is hadolint's configuration; the engine's settings come from STOCKADE_CONFIG there.
-    if matches!(cli.command, commands::Command::Lint(_)) {
-        cli.global.config = None;
+    match &cli.command {
+        commands::Command::Lint(_) => cli.global.config = None,
+        commands::Command::Scan(args) if args.config_means_checks() => cli.global.config = None,
+        _ => {}
     }
     let result = Context::new(&cli.global).and_then(|mut context| {
         if cli.command.touches_containers() {

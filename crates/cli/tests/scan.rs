@@ -124,6 +124,17 @@ fn secrets_and_weak_settings_are_found_where_they_are() {
     let plain = report(&world.sk(&["scan", "--json", &target]).ok());
     assert!(plain.get("secrets").is_none() && plain.get("weaknesses").is_none());
     let found = report(&world.sk(&["scan", "--json", "--secrets", "--checks", &target]).ok());
+    let config = world.scratch().join("stockade.toml");
+    std::fs::write(&config, "[gate]\nmode = \"warn\"\n").unwrap();
+    let settings = format!("--config={}", config.display());
+    for flags in [vec!["--config"], vec![settings.as_str(), "--checks"]] {
+        let same = report(&world.sk(&[&["scan", "--json", "--secrets"][..], &flags, &[&target]].concat()).ok());
+        assert_eq!(same["weaknesses"], found["weaknesses"], "{flags:?}");
+    }
+    let missing = ["--config", "/nonexistent/s.toml", "scan", "--json", &target];
+    assert!(world.sk(&missing).fails_with(2).err.contains("/nonexistent/s.toml"));
+    let before = report(&world.sk(&["--config", config.to_str().unwrap(), "scan", "--json", &target]).ok());
+    assert!(before.get("weaknesses").is_none(), "a file is a file");
     let secrets: Vec<(String, bool)> = found["secrets"]
         .as_array()
         .unwrap()
@@ -310,12 +321,20 @@ fn what_the_entry_point_loads_is_told() {
         ("usr/bin/openssl", "#!/bin/sh\n", 0o755),
     ]);
     let config = json!({"Entrypoint": ["log"], "Env": ["PATH=/usr/bin"]});
-    world.sk_with_input(&["load"], &archive(std::slice::from_ref(&layer), &config, None)).ok();
-    let report = report(&world.sk(&["scan", "--json", "app:1"]).ok());
-    for (name, loaded) in [("apache-log4j2", true), ("openssl", false)] {
-        let of = |f: &&Value| f["package"]["name"] == name;
-        let found: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(of).collect();
-        assert!(!found.is_empty() && found.iter().all(|f| f["in_entry_point"] == loaded), "{name}: {report}");
+    let archive = archive(std::slice::from_ref(&layer), &config, None);
+    world.sk_with_input(&["load"], &archive).ok();
+    // Unpacked in the store, and in an archive whose layers only go by.
+    let stored = report(&world.sk(&["scan", "--json", "app:1"]).ok());
+    let streamed = report(&world.sk_with_input(&["scan", "--json", "docker-archive:-"], &archive).ok());
+    let file = world.scratch().join("app.tar");
+    std::fs::write(&file, &archive).unwrap();
+    let archived = report(&world.sk(&["scan", "--json", &format!("docker-archive:{}", file.display())]).ok());
+    for report in [stored, streamed, archived] {
+        for (name, loaded) in [("apache-log4j2", true), ("openssl", false)] {
+            let of = |f: &&Value| f["package"]["name"] == name;
+            let found: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(of).collect();
+            assert!(!found.is_empty() && found.iter().all(|f| f["in_entry_point"] == loaded), "{name}: {report}");
+        }
     }
     assert!(world.sk(&["scan", "app:1"]).ok().contains("The entry point loads files of the package at its start for "));
     assert!(world.sk(&["explain", "CVE-2021-44228", "app:1"]).ok().contains("at start"));

@@ -10,14 +10,16 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::linked::linked;
+use crate::extras::STARTUP;
+use crate::layer::LayerInventory;
+use crate::linked::{Linked, linked};
+use crate::pathhash;
+use crate::startup::{SHEBANG_BYTES, Start, shebang};
 
 /// Links followed on the way to one file, as the kernel does (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 /// Files of a closure; large programs have some hundreds.
 const MAX_FILES: usize = 4096;
-/// Bytes of a script's first line.
-const SHEBANG_BYTES: u64 = 512;
 /// Where loaders look by themselves, those of Debian's architectures included.
 const LIBRARY_DIRS: &[&str] = &[
     "lib/x86_64-linux-gnu",
@@ -58,7 +60,18 @@ pub struct EntryPoint<'a> {
 /// The files that the entry point loads at its start, relative to the root, sorted. `layers` are directories with
 /// overlayfs whiteouts, lowest first. `None`: there is no entry point, or its program is not there.
 pub fn entry_files(layers: &[&Path], entry: &EntryPoint<'_>) -> Option<Vec<String>> {
-    let tree = Tree { layers: layers.iter().rev().copied().collect() };
+    closed(Tree::Directories(layers.iter().rev().copied().collect()), entry)
+}
+
+/// The same for layers that came as streams, lowest first, read with `Options::startup`. `None` also when one was not.
+pub fn entry_files_of(layers: &[LayerInventory], entry: &EntryPoint<'_>) -> Option<Vec<String>> {
+    if layers.iter().any(|layer| layer.features & STARTUP == 0) {
+        return None;
+    }
+    closed(Tree::Inventories(layers.iter().rev().collect()), entry)
+}
+
+fn closed(tree: Tree<'_>, entry: &EntryPoint<'_>) -> Option<Vec<String>> {
     let mut closure = Closure { tree, entry, files: BTreeSet::new(), todo: Vec::new() };
     closure.start()?;
     closure.close();
@@ -69,8 +82,8 @@ struct Closure<'a> {
     tree: Tree<'a>,
     entry: &'a EntryPoint<'a>,
     files: BTreeSet<String>,
-    /// Where each file is in the image, and on this machine.
-    todo: Vec<(String, PathBuf)>,
+    /// Where each file is in the image, and what it is.
+    todo: Vec<(String, Place<'a>)>,
 }
 
 impl Closure<'_> {
@@ -114,25 +127,27 @@ impl Closure<'_> {
         let Some(found) = self.tree.resolve(&path) else { return false };
         self.files.extend(found.links);
         if self.files.len() < MAX_FILES && self.files.insert(found.path.clone()) {
-            self.todo.push((found.path, found.host));
+            self.todo.push((found.path, found.place));
         }
         true
     }
 
     fn close(&mut self) {
-        while let Some((path, host)) = self.todo.pop() {
-            if let Some(object) = linked(&host) {
-                object.interpreter.iter().for_each(|loader| {
-                    self.file(&absolute(loader));
-                });
-                let origin = path.rsplit_once('/').map_or("", |(dir, _)| dir);
-                let own: Vec<String> = object.search.iter().map(|dir| absolute(&of_origin(dir, origin))).collect();
-                for name in &object.needed {
-                    self.library(name, &own);
+        while let Some((path, place)) = self.todo.pop() {
+            match place.what() {
+                What::Object(object) => {
+                    object.interpreter.iter().for_each(|loader| {
+                        self.file(&absolute(loader));
+                    });
+                    let origin = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+                    let own: Vec<String> = object.search.iter().map(|dir| absolute(&of_origin(dir, origin))).collect();
+                    for name in &object.needed {
+                        self.library(name, &own);
+                    }
                 }
-            } else if let Some(words) = shebang(&host) {
-                let mut words = words.iter();
-                if let Some(interpreter) = words.next() {
+                What::Script(words) => {
+                    let mut words = words.iter();
+                    let Some(interpreter) = words.next() else { continue };
                     self.file(&absolute(interpreter));
                     // `#!/usr/bin/env -S python3 -u`
                     if interpreter.ends_with("/env")
@@ -141,6 +156,7 @@ impl Closure<'_> {
                         self.program(program);
                     }
                 }
+                What::Other => {}
             }
         }
     }
@@ -167,38 +183,66 @@ fn of_origin(dir: &str, origin: &str) -> String {
     dir.replace("${ORIGIN}", &format!("/{origin}")).replace("$ORIGIN", &format!("/{origin}"))
 }
 
-/// The words of a script's first line.
-fn shebang(path: &Path) -> Option<Vec<String>> {
-    let mut head = Vec::new();
-    File::open(path).ok()?.take(SHEBANG_BYTES).read_to_end(&mut head).ok()?;
-    let line = head.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
-    Some(std::str::from_utf8(line).ok()?.split_whitespace().map(str::to_owned).collect())
-}
-
 /// The merged view of layers, topmost first, for single paths.
-struct Tree<'a> {
-    layers: Vec<&'a Path>,
+enum Tree<'a> {
+    /// Unpacked, with overlayfs whiteouts.
+    Directories(Vec<&'a Path>),
+    /// What was kept of streams.
+    Inventories(Vec<&'a LayerInventory>),
 }
 
-enum Found {
+enum Found<'a> {
     Nothing,
     Directory,
     Link(String),
-    File(PathBuf),
+    File(Place<'a>),
 }
 
-struct Resolved {
+/// Where a file is, or what was kept of it.
+enum Place<'a> {
+    Host(PathBuf),
+    Kept(Option<&'a Start>),
+}
+
+/// What a file needs to start.
+enum What {
+    Object(Linked),
+    Script(Vec<String>),
+    Other,
+}
+
+impl Place<'_> {
+    fn what(&self) -> What {
+        match self {
+            Place::Host(path) => match linked(path) {
+                Some(object) => What::Object(object),
+                None => first_line(path).map_or(What::Other, What::Script),
+            },
+            Place::Kept(Some(Start::Object(object))) => What::Object(object.clone()),
+            Place::Kept(Some(Start::Script(words))) => What::Script(words.clone()),
+            Place::Kept(_) => What::Other,
+        }
+    }
+}
+
+fn first_line(path: &Path) -> Option<Vec<String>> {
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(SHEBANG_BYTES).read_to_end(&mut head).ok()?;
+    shebang(&head)
+}
+
+struct Resolved<'a> {
     /// Without links, relative to the root.
     path: String,
-    /// Where it is on this machine.
-    host: PathBuf,
+    /// The file.
+    place: Place<'a>,
     /// Links that are other names of it.
     links: Vec<String>,
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
     /// Follows links as a process in the image would; only regular files are found.
-    fn resolve(&self, path: &str) -> Option<Resolved> {
+    fn resolve(&self, path: &str) -> Option<Resolved<'a>> {
         let mut todo: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
         let mut done: Vec<String> = Vec::new();
         let mut links = Vec::new();
@@ -216,7 +260,7 @@ impl Tree<'_> {
             match self.at(&done) {
                 Found::Nothing => return None,
                 Found::Directory => {}
-                Found::File(host) => return todo.is_empty().then_some(Resolved { path: here, host, links }),
+                Found::File(place) => return todo.is_empty().then_some(Resolved { path: here, place, links }),
                 Found::Link(target) => {
                     followed += 1;
                     if followed > MAX_LINKS {
@@ -237,36 +281,65 @@ impl Tree<'_> {
     }
 
     /// What is at a path whose directories are no links.
-    fn at(&self, parts: &[String]) -> Found {
-        for layer in &self.layers {
-            let mut place = layer.to_path_buf();
-            let mut hides = false;
-            for (index, part) in parts.iter().enumerate() {
-                place.push(part);
-                let Ok(meta) = place.symlink_metadata() else { break };
-                let kind = meta.file_type();
-                if kind.is_char_device() && meta.rdev() == 0 {
-                    return Found::Nothing;
-                }
-                if index + 1 == parts.len() {
-                    return match std::fs::read_link(&place) {
-                        Ok(target) => Found::Link(target.to_string_lossy().into_owned()),
-                        Err(_) if kind.is_dir() => Found::Directory,
-                        Err(_) if kind.is_file() => Found::File(place),
-                        Err(_) => Found::Nothing,
-                    };
-                }
-                if !kind.is_dir() {
-                    return Found::Nothing;
-                }
-                hides |= is_opaque(&place);
-            }
-            if hides {
+    fn at(&self, parts: &[String]) -> Found<'a> {
+        match self {
+            Tree::Directories(layers) => in_directories(layers, parts),
+            Tree::Inventories(layers) => in_inventories(layers, &parts.join("/")),
+        }
+    }
+}
+
+fn in_directories<'a>(layers: &[&Path], parts: &[String]) -> Found<'a> {
+    for layer in layers {
+        let mut place = layer.to_path_buf();
+        let mut hides = false;
+        for (index, part) in parts.iter().enumerate() {
+            place.push(part);
+            let Ok(meta) = place.symlink_metadata() else { break };
+            let kind = meta.file_type();
+            if kind.is_char_device() && meta.rdev() == 0 {
                 return Found::Nothing;
             }
+            if index + 1 == parts.len() {
+                return match std::fs::read_link(&place) {
+                    Ok(target) => Found::Link(target.to_string_lossy().into_owned()),
+                    Err(_) if kind.is_dir() => Found::Directory,
+                    Err(_) if kind.is_file() => Found::File(Place::Host(place)),
+                    Err(_) => Found::Nothing,
+                };
+            }
+            if !kind.is_dir() {
+                return Found::Nothing;
+            }
+            hides |= is_opaque(&place);
         }
-        Found::Nothing
+        if hides {
+            return Found::Nothing;
+        }
     }
+    Found::Nothing
+}
+
+fn in_inventories<'a>(layers: &[&'a LayerInventory], path: &str) -> Found<'a> {
+    let has = |list: &[u64], hash: u64| list.binary_search(&hash).is_ok();
+    for layer in layers {
+        let own = pathhash::path(path.as_bytes());
+        if has(&layer.files, own) {
+            return match layer.startup.get(own) {
+                Some(Start::Link(target)) => Found::Link(target.clone()),
+                Some(Start::Hard(target)) => Found::File(Place::Kept(layer.startup.get(*target))),
+                kept => Found::File(Place::Kept(kept)),
+            };
+        }
+        let hides = pathhash::with_ancestors(path.as_bytes(), |hash, is_self| {
+            has(&layer.whiteouts, hash) || !is_self && (has(&layer.files, hash) || has(&layer.opaque, hash))
+        });
+        if hides {
+            return Found::Nothing;
+        }
+    }
+    // Archives may leave directories out; whether a file is below one is asked for itself.
+    Found::Directory
 }
 
 /// Whether a layer's directory hides what lower layers have in it (overlayfs, "whiteouts and opaque directories").
@@ -332,6 +405,62 @@ mod tests {
         assert_eq!(files(&layers, &words("/opt/up"), &[]).unwrap(), ["opt/a", "opt/up"]);
         assert_eq!(files(&layers, &words("/opt/b"), &[]), None, "a directory lies above the file");
         assert_eq!(files(&layers, &words("/loop"), &[]), None);
+    }
+
+    /// The tree as one layer's tar.
+    fn layer(root: &Path) -> LayerInventory {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.follow_symlinks(false);
+        tar.append_dir_all("", root).unwrap();
+        let bytes = tar.into_inner().unwrap();
+        let options = crate::Options { startup: true, ..Default::default() };
+        crate::scan_layer(bytes.as_slice(), "x", None, &options)
+    }
+
+    fn files_of(layers: &[LayerInventory], entrypoint: &[String]) -> Option<Vec<String>> {
+        let env = words("PATH=/usr/bin:/bin LD_LIBRARY_PATH=/opt/lib");
+        entry_files_of(layers, &EntryPoint { entrypoint, cmd: &[], env: &env, working_dir: "" })
+    }
+
+    #[test]
+    fn streams_tell_the_same_as_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let (low, high) = (dir.path().join("low"), dir.path().join("high"));
+        write(&low, "opt/start", b"#!/bin/sh\nexec x\n");
+        write(&low, "usr/bin/dash", b"x");
+        write(&low, "usr/bin/gone", b"x");
+        write(&low, "opt/lib/plain", b"x");
+        symlink("usr/bin", low.join("bin")).unwrap();
+        symlink("dash", low.join("usr/bin/sh")).unwrap();
+        symlink("loop", low.join("loop")).unwrap();
+        std::fs::set_permissions(low.join("opt/start"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        // The test's own program, with its loader and libraries.
+        let program = std::env::current_exe().unwrap();
+        write(&high, "usr/bin/app", &std::fs::read(&program).unwrap());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(high.join("usr/bin/app"), mode).unwrap();
+        std::fs::hard_link(high.join("usr/bin/app"), high.join("usr/bin/again")).unwrap();
+        let needed = linked(&program).unwrap_or_default().needed;
+        needed.iter().for_each(|name| write(&high, &format!("opt/lib/{name}"), b"x"));
+        write(&high, "usr/bin/.wh.gone", b"");
+        let layers = [layer(&low), layer(&high)];
+        let dirs = [low.as_path(), high.as_path()];
+        for start in ["/opt/start", "/loop", "/bin/sh", "/opt/lib", "/opt/lib/plain", "/opt/lib/plain/x", "/none"] {
+            assert_eq!(files_of(&layers, &words(start)), files(&dirs, &words(start), &[]), "{start}");
+        }
+        assert_eq!(files_of(&layers, &words("gone")), None, "deleted above");
+        assert_eq!(files_of(&layers[..1], &words("gone")).unwrap(), ["usr/bin/gone"]);
+        for name in ["app", "again"] {
+            let found = files_of(&layers, &words(name)).unwrap();
+            let wanted = needed.iter().map(|lib| format!("opt/lib/{lib}")).chain([format!("usr/bin/{name}")]);
+            assert!(wanted.clone().all(|file| found.contains(&file)), "{found:?}");
+        }
+        // Back from the cache, and never half an answer.
+        let text = serde_json::to_string(&layers).unwrap();
+        let mut back: Vec<LayerInventory> = serde_json::from_str(&text).unwrap();
+        assert_eq!(files_of(&back, &words("/opt/start")), files_of(&layers, &words("/opt/start")));
+        back[0] = crate::scan_layer(&[0u8; 1024][..], "x", None, &crate::Options::default());
+        assert_eq!(files_of(&back, &words("app")), None, "a layer was read without");
     }
 
     #[test]

@@ -11,10 +11,17 @@ use crate::secrets;
 pub const SECRETS: u8 = 1;
 /// The look at modes was done.
 pub const CHECKS: u8 = 2;
+/// What programs need to start was kept.
+pub const STARTUP: u8 = 4;
 
 /// What the options ask for, as bits.
 pub fn features(options: &Options) -> u8 {
-    u8::from(options.secrets) * SECRETS + u8::from(options.checks) * CHECKS
+    u8::from(options.secrets) * SECRETS + u8::from(options.checks) * CHECKS + u8::from(options.startup) * STARTUP
+}
+
+/// Whether any look at every file was done, or is to be.
+pub fn looks(features: u8) -> bool {
+    features & (SECRETS | CHECKS) != 0
 }
 
 /// One entry, as far as the extra looks need it.

@@ -14,10 +14,11 @@ use crate::model::Unknown;
 use crate::options::Options;
 use crate::owners;
 use crate::root::Root;
+use crate::startup::Startup;
 use crate::walk::{Flavor, Walked, walk};
 
 /// Grows with every change of what analysers say or how layers are stored, so that old caches are not used.
-pub const LAYER_FORMAT: u32 = 5;
+pub const LAYER_FORMAT: u32 = 6;
 
 /// Everything one layer says, read once; serialisable, so that it can be cached by `diff_id`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct LayerInventory {
     pub format: u32,
     /// `sha256:…` of the uncompressed layer.
     pub diff_id: String,
-    /// Which extra looks were done (bits; see `Options::secrets`, `Options::checks`).
+    /// Which extra looks were done (bits; see `Options::secrets`, `Options::checks`, `Options::startup`).
     #[serde(default)]
     pub features: u8,
     /// Entries read.
@@ -47,6 +48,9 @@ pub struct LayerInventory {
     /// Hashes of directories that hide all that lower layers have in them.
     #[serde(with = "crate::packed")]
     pub(crate) opaque: Vec<u64>,
+    /// What its programs need to start, when that was asked for.
+    #[serde(default, skip_serializing_if = "Startup::is_empty")]
+    pub(crate) startup: Startup,
     /// Damage of the layer as a whole.
     pub(crate) unknown: Vec<Unknown>,
 }
@@ -111,7 +115,8 @@ pub fn scan_layer_dir(dir: &Path, diff_id: &str, options: &Options) -> Result<La
     walked.facts.append(&mut binaries::inspect(&root, &candidates, &owned, matcher, options));
     let layer = LayerInventory {
         format: LAYER_FORMAT,
-        features: extras::features(options),
+        // What programs need to start is looked up in the directory itself.
+        features: extras::features(options) & !extras::STARTUP,
         diff_id: diff_id.to_owned(),
         entries: walked.entries,
         bytes: 0,
@@ -120,6 +125,7 @@ pub fn scan_layer_dir(dir: &Path, diff_id: &str, options: &Options) -> Result<La
         dirs: walked.dirs,
         whiteouts: walked.whiteouts,
         opaque: walked.opaque,
+        startup: Startup::default(),
         unknown: walked.unknown,
     };
     Ok(layer.tidy())

@@ -14,6 +14,7 @@ use crate::layer::{LAYER_FORMAT, LayerInventory};
 use crate::model::Unknown;
 use crate::options::Options;
 use crate::pathhash;
+use crate::startup::{self, Collect, SHEBANG_BYTES, Start};
 use crate::tarstream::{Entry, Kind, TarError, TarStream};
 
 /// Contents kept in memory; larger binaries go through an unlinked temporary file.
@@ -50,7 +51,19 @@ pub(crate) fn scan_buffered<'a>(
     reader.pass(TarStream::new(stream));
     reader.links(reopen);
     reader.layer.facts = reader.facts.into_values().flatten().collect();
+    reader.layer.startup = reader.startup.finish();
     reader.layer.tidy()
+}
+
+/// Why a file's contents may be needed beside the analysers that its name asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Wants {
+    /// It may be a program or library.
+    binary: bool,
+    /// It may be a script that starts something.
+    script: bool,
+    /// For the opt-in looks.
+    contents: bool,
 }
 
 struct Reader<'o> {
@@ -61,6 +74,8 @@ struct Reader<'o> {
     facts: HashMap<Vec<u8>, Vec<FileFacts>>,
     /// Hard links that somebody wants: target → links.
     pending: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// What programs need to start, when the options ask for it.
+    startup: Collect,
     found: Vec<u16>,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
@@ -78,6 +93,7 @@ impl<'o> Reader<'o> {
             },
             facts: HashMap::new(),
             pending: HashMap::new(),
+            startup: Collect::default(),
             found: Vec::new(),
             buffer: Vec::new(),
             scratch: Vec::new(),
@@ -137,6 +153,14 @@ impl<'o> Reader<'o> {
         if !self.facts.is_empty() {
             self.facts.remove(path);
         }
+        self.startup.forget(hash);
+        if self.options.startup {
+            match entry.kind {
+                Kind::Symlink => self.starts(hash, Start::Link(String::from_utf8_lossy(&entry.link).into_owned())),
+                Kind::Hardlink => self.starts(hash, Start::Hard(pathhash::path(&entry.link))),
+                Kind::File | Kind::Dir | Kind::Other => {}
+            }
+        }
         match entry.kind {
             Kind::File => self.file(entry, name, stream),
             Kind::Hardlink => {
@@ -174,21 +198,33 @@ impl<'o> Reader<'o> {
         self.matcher.find(&entry.path, name, &mut found);
         let binary = may_be_binary(&entry.path, name) && promising(entry.mode, entry.size, name);
         let seen = Seen { path: &entry.path, mode: entry.mode, size: entry.size, is_dir: false };
-        let wants_contents = self.layer.features != 0 && seen.wants_contents(self.options);
-        let result = if found.is_empty() && !binary && !wants_contents {
+        let looks = extras::looks(self.layer.features);
+        let wants = Wants {
+            binary,
+            script: self.options.startup && entry.mode & 0o111 != 0,
+            contents: looks && seen.wants_contents(self.options),
+        };
+        let result = if found.is_empty() && wants == Wants::default() {
             Ok(Vec::new())
         } else {
-            self.read(entry, &found, binary, wants_contents, stream)
+            self.read(entry, &found, wants, stream)
         };
         self.found = found;
         let mut facts = result?;
-        if self.layer.features != 0 {
+        if looks {
             // What was read is still in the buffer.
-            let contents = wants_contents.then_some(self.buffer.as_slice());
+            let contents = wants.contents.then_some(self.buffer.as_slice());
             facts.extend(extras::look(&seen, contents, self.options));
         }
         self.keep(&entry.path, facts);
         Ok(())
+    }
+
+    fn starts(&mut self, hash: u64, start: Start) {
+        if !self.startup.keep(hash, start) {
+            // Half an answer would be a wrong one.
+            self.layer.features &= !extras::STARTUP;
+        }
     }
 
     fn keep(&mut self, path: &[u8], facts: Vec<FileFacts>) {
@@ -202,19 +238,24 @@ impl<'o> Reader<'o> {
         &mut self,
         entry: &Entry,
         found: &[u16],
-        binary: bool,
-        wants_contents: bool,
+        wants: Wants,
         stream: &mut TarStream<R>,
     ) -> Result<Vec<FileFacts>, TarError> {
         let shown = String::from_utf8_lossy(&entry.path).into_owned();
         self.buffer.clear();
-        let mut binary = binary;
-        if binary {
+        let mut binary = wants.binary;
+        if binary || wants.script {
             stream.read_contents(4, &mut self.buffer)?;
-            binary = self.buffer == b"\x7fELF";
+            binary = binary && self.buffer == b"\x7fELF";
+            if wants.script && self.buffer.starts_with(b"#!") {
+                stream.read_contents(SHEBANG_BYTES, &mut self.buffer)?;
+                if let Some(script) = startup::script(&self.buffer) {
+                    self.starts(pathhash::path(&entry.path), script);
+                }
+            }
         }
         if !binary && found.is_empty() {
-            if wants_contents {
+            if wants.contents {
                 stream.read_contents(entry.size, &mut self.buffer)?;
             }
             return Ok(Vec::new());
@@ -285,6 +326,11 @@ impl<'o> Reader<'o> {
         }
         if binary {
             analyze(&mut view, self.matcher, self.options, &mut facts);
+            if self.options.startup
+                && let Some(object) = startup::object(&timed)
+            {
+                self.starts(pathhash::path(path.as_bytes()), object);
+            }
         }
         facts
     }

@@ -42,6 +42,7 @@ mod sbom;
 mod scan;
 mod scan_file;
 mod secrets;
+mod startup;
 mod tarstream;
 #[cfg(test)]
 mod testing;
@@ -51,7 +52,7 @@ mod yaml;
 mod zip;
 
 pub use analyzers::go_linked::GoProgram;
-pub use closure::{EntryPoint, entry_files};
+pub use closure::{EntryPoint, entry_files, entry_files_of};
 pub use eol::end_of_life;
 pub use error::InventoryError;
 pub use image_checks::{ImageFacts, Weakness, check_image};

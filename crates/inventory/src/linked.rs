@@ -2,9 +2,11 @@
 //! "Dynamic Section"). Little-endian files of 64 and 32 bits: others have no closure, and lose nothing that was traced.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fileview::{ReadAt, SizedFile};
 
 /// Most program headers, and most bytes of a dynamic section and its strings, that are read.
 const MAX_HEADERS: u64 = 256;
@@ -20,13 +22,16 @@ const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 
 /// What a program needs to start.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Linked {
     /// Path of the interpreter, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,
     /// File names of libraries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<String>,
     /// Directories to look for them first (`DT_RUNPATH`, `DT_RPATH`); `$ORIGIN` is the file's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,
 }
 
@@ -40,8 +45,14 @@ struct Segment {
 /// Reads a file; `None` if it is no ELF file, or one that is damaged.
 pub fn linked(path: &Path) -> Option<Linked> {
     let file = File::open(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    linked_in(&SizedFile::new(&file, size))
+}
+
+/// The same for contents that are at hand.
+pub(crate) fn linked_in(file: &dyn ReadAt) -> Option<Linked> {
     let mut head = [0u8; 64];
-    file.read_exact_at(&mut head, 0).ok()?;
+    file.read_exact_at(0, &mut head).ok()?;
     if head.get(..4)? != b"\x7fELF" || head.get(5) != Some(&1) {
         return None;
     }
@@ -53,7 +64,7 @@ pub fn linked(path: &Path) -> Option<Linked> {
     };
     let mut segments = Vec::new();
     for i in 0..count.min(MAX_HEADERS) {
-        let header = read(&file, offset.checked_add(i.checked_mul(size)?)?, size.min(64)).ok()?;
+        let header = file.slice(offset.checked_add(i.checked_mul(size)?)?, size.min(64)).ok()?;
         segments.push(if wide {
             Segment {
                 kind: number(&header, 0, 4)?,
@@ -72,17 +83,22 @@ pub fn linked(path: &Path) -> Option<Linked> {
     }
     let of_kind = |kind| segments.iter().find(|s| s.kind == kind);
     let interpreter = of_kind(PT_INTERP)
-        .and_then(|s| read(&file, s.offset, s.length.min(4096)).ok())
+        .and_then(|s| file.slice(s.offset, s.length.min(4096)).ok())
         .and_then(|bytes| text(&bytes, 0));
     let (needed, search) = of_kind(PT_DYNAMIC)
-        .and_then(|dynamic| needed(&file, &segments, dynamic, if wide { 8 } else { 4 }))
+        .and_then(|dynamic| needed(file, &segments, dynamic, if wide { 8 } else { 4 }))
         .unwrap_or_default();
     Some(Linked { interpreter, needed, search })
 }
 
 /// Libraries, and where to look for them.
-fn needed(file: &File, segments: &[Segment], dynamic: &Segment, word: usize) -> Option<(Vec<String>, Vec<String>)> {
-    let bytes = read(file, dynamic.offset, dynamic.length.min(MAX_BYTES)).ok()?;
+fn needed(
+    file: &dyn ReadAt,
+    segments: &[Segment],
+    dynamic: &Segment,
+    word: usize,
+) -> Option<(Vec<String>, Vec<String>)> {
+    let bytes = file.slice(dynamic.offset, dynamic.length.min(MAX_BYTES)).ok()?;
     let entries: Vec<(u64, u64)> = bytes
         .chunks_exact(word * 2)
         .filter_map(|entry| Some((number(entry, 0, word)?, number(entry, word, word)?)))
@@ -92,19 +108,13 @@ fn needed(file: &File, segments: &[Segment], dynamic: &Segment, word: usize) -> 
     let (address, length) = (value(DT_STRTAB)?, value(DT_STRSZ)?);
     let segment =
         segments.iter().find(|s| s.kind == PT_LOAD && address >= s.address && address - s.address < s.length)?;
-    let strings = read(file, segment.offset.checked_add(address - segment.address)?, length.min(MAX_BYTES)).ok()?;
+    let strings = file.slice(segment.offset.checked_add(address - segment.address)?, length.min(MAX_BYTES)).ok()?;
     let texts = |wanted: &[u64]| -> Vec<String> {
         let entries = entries.iter().filter(|(tag, _)| wanted.contains(tag));
         entries.filter_map(|(_, at)| text(&strings, usize::try_from(*at).ok()?)).collect()
     };
     let search = texts(&[DT_RUNPATH, DT_RPATH]).iter().flat_map(|list| list.split(':')).map(str::to_owned).collect();
     Some((texts(&[DT_NEEDED]), search))
-}
-
-fn read(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes)
 }
 
 /// A little-endian number of `length` bytes.
@@ -123,6 +133,7 @@ fn text(bytes: &[u8], at: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn this_test_is_linked_with_libc() {
@@ -136,13 +147,13 @@ mod tests {
 
     #[test]
     fn damaged_files_are_no_panic() {
-        let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = Vec::new();
+        let program = File::open(std::env::current_exe().unwrap()).unwrap();
+        program.take(1 << 20).read_to_end(&mut bytes).unwrap();
         for at in 4..400 {
-            let mut damaged = bytes.get(..4096).unwrap().to_vec();
-            damaged[at] ^= 0xff;
-            std::fs::write(file.path(), &damaged).unwrap();
-            let _ = linked(file.path());
+            bytes[at] ^= 0xff;
+            let _ = linked_in(&bytes);
+            bytes[at] ^= 0xff;
         }
     }
 }

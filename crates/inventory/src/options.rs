@@ -68,6 +68,8 @@ pub struct Options {
     pub secrets: bool,
     /// Also look for weak modes of files, shared host keys and empty passwords.
     pub checks: bool,
+    /// Keep, of layers that come as streams, what programs need to start: [`crate::entry_files_of`] answers from it.
+    pub startup: bool,
     /// Paths relative to the root that are not entered.
     pub skip: Vec<String>,
 }

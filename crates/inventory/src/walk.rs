@@ -145,7 +145,7 @@ pub fn walk(root: &Root, matcher: &Matcher, options: &Options, flavor: Flavor) -
         matcher,
         options,
         flavor,
-        extras: extras::features(options) != 0,
+        extras: extras::looks(extras::features(options)),
         device: fstat(root.fd()).map_or(0, |stat| stat.st_dev),
         queue: Queue {
             state: Mutex::new(QueueState { dirs: vec![Vec::new()], busy: 0, waiting: 0 }),

@@ -21,6 +21,9 @@ use crate::{Outcome, output};
 
 mod base;
 
+/// What stands for `--config` without a value: a directory is no configuration file.
+const BARE: &str = ".";
+
 /// Arguments of `stockade scan`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Targets without a prefix: an image of the store, else a path, told by its content.\n\
@@ -82,6 +85,9 @@ pub struct Args {
     /// Also look for weak settings: of the image's configuration, modes of files, shared host keys, empty passwords
     #[arg(long)]
     checks: bool,
+    /// Without a value the same as `--checks`; with one, as everywhere, the configuration file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = BARE)]
+    config: Option<PathBuf>,
     /// Judge by the rules of this file (the keys of `[gate]`), or by `[gate]` of stockade.toml with the word `config`: exit
     /// code 3 for what is over it, 4 when it cannot be decided
     #[arg(long, value_name = "FILE|config")]
@@ -184,10 +190,15 @@ impl FailOn {
 }
 
 impl Args {
+    /// Whether `--config` asks for weak settings: the name that the option has elsewhere.
+    pub fn config_means_checks(&self) -> bool {
+        self.config.as_deref() == Some(Path::new(BARE))
+    }
+
     fn options(&self) -> ScanOptions {
         ScanOptions {
             matching: MatchOptions { kernel_headers: self.kernel_headers },
-            inventory: Options { secrets: self.secrets, checks: self.checks, ..Options::default() },
+            inventory: Options { secrets: self.secrets, checks: self.checks || self.config_means_checks(), ..Options::default() },
             no_cache: self.no_cache,
         }
     }
@@ -528,6 +539,12 @@ mod tests {
         assert_eq!(code(&["t", "--strict"], &high), 4);
         assert_eq!(code(&["t", "--strict"], &report("high", "affected", false)), 0);
         assert_eq!(code(&["t", "--exit-code", "7"], &report("high", "not_affected", false)), 0);
+    }
+
+    #[test]
+    fn config_alone_looks_for_weak_settings() {
+        assert!(args(&["--config", "t"]).options().inventory.checks);
+        assert!(!args(&["--config=/etc/stockade.toml", "t"]).options().inventory.checks);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use stockade_advisory::report::LayerOrigin;
 use stockade_image::{ImageConfig, LayerSource};
-use stockade_inventory::{Inventory, LAYER_FORMAT, LayerCache, LayerInventory, Options, merge};
+use stockade_inventory::{LAYER_FORMAT, LayerCache, LayerInventory, Options};
 
 use crate::context::Context;
 
@@ -80,15 +80,14 @@ impl Cache {
         });
     }
 
-    /// The merged view of an image all of whose layers are known.
-    pub fn merged(&self, config: &ImageConfig, options: &Options) -> Option<Inventory> {
-        let known: Option<Vec<LayerInventory>> = config
+    /// The layers of an image, when all of them are known.
+    pub fn layers(&self, config: &ImageConfig, options: &Options) -> Option<Vec<LayerInventory>> {
+        config
             .rootfs
             .diff_ids
             .iter()
             .map(|id| self.get(&id.to_string()).filter(|l| l.diff_id == id.to_string() && l.serves(options)))
-            .collect();
-        Some(merge(&known?, options))
+            .collect()
     }
 }
 

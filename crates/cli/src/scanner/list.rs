@@ -6,8 +6,8 @@ use std::path::Path;
 use stockade_advisory::report::{Drift, LayerOrigin, Target};
 use stockade_image::{Image, ImageConfig, Store};
 use stockade_inventory::{
-    EntryPoint, ImageFacts, Inventory, MAX_SBOM_BYTES, Options, check_image, entry_files, read_sbom,
-    scan_config_secrets, scan_dir, scan_file, scan_layers, scan_source,
+    EntryPoint, ImageFacts, Inventory, LayerInventory, MAX_SBOM_BYTES, Options, check_image, entry_files,
+    entry_files_of, merge, read_layers, read_sbom, scan_config_secrets, scan_dir, scan_file, scan_layers, scan_source,
 };
 
 use super::{Spec, archive, container, daemon, layers, remote, streamed};
@@ -28,6 +28,8 @@ pub struct Listing {
 
 /// Lists what is in a target.
 pub fn list(context: &Context, spec: &Spec, options: &Options) -> Result<Listing, Failure> {
+    // Layers that are not unpacked go by once: what the entry point needs must be kept then.
+    let streaming = &Options { startup: true, ..options.clone() };
     let (kind, name, inventory) = match spec {
         Spec::Image(name) => {
             let store = Store::open(&context.settings.dirs.root)?;
@@ -35,11 +37,11 @@ pub fn list(context: &Context, spec: &Spec, options: &Options) -> Result<Listing
             return image(context, &store, &found, name, options);
         }
         Spec::Archive(path) if path == Path::new("-") => {
-            return from_stream(context, std::io::stdin().lock(), "docker-archive:-", "archive", options);
+            return from_stream(context, std::io::stdin().lock(), "docker-archive:-", "archive", streaming);
         }
-        Spec::Archive(path) => return from_archive(context, path, options),
-        Spec::Docker(name) => return from_daemon(context, name, options),
-        Spec::Registry(name) => return remote::list(context, name, options),
+        Spec::Archive(path) => return from_archive(context, path, streaming),
+        Spec::Docker(name) => return from_daemon(context, name, streaming),
+        Spec::Registry(name) => return remote::list(context, name, streaming),
         Spec::Container(name) => return container::list(context, name, options),
         Spec::Sbom(path) => ("sbom", path, sbom(path)?),
         Spec::File(path) => ("file", path, scan_file(path, options)?),
@@ -86,16 +88,26 @@ pub fn of_image(mut inventory: Inventory, config: &ImageConfig, target: Target, 
     Listing { target, inventory, layers: layers::origins(config), drift: None }
 }
 
+/// The merged view of layers that came as streams, lowest first, and what the entry point loads of them.
+pub fn merged(layers: &[LayerInventory], config: &ImageConfig, options: &Options) -> Inventory {
+    let mut inventory = merge(layers, options);
+    inventory.entry_files = entry_files_of(layers, &entry_point(config));
+    inventory
+}
+
 /// The files that the entry point loads at its start; `layers` are unpacked ones, lowest first.
 pub fn loaded_at_start(config: &ImageConfig, layers: &[&Path]) -> Option<Vec<String>> {
+    entry_files(layers, &entry_point(config))
+}
+
+fn entry_point(config: &ImageConfig) -> EntryPoint<'_> {
     let config = &config.config;
-    let entry = EntryPoint {
+    EntryPoint {
         entrypoint: config.entrypoint.as_deref().unwrap_or_default(),
         cmd: config.cmd.as_deref().unwrap_or_default(),
         env: &config.env,
         working_dir: &config.working_dir,
-    };
-    entry_files(layers, &entry)
+    }
 }
 
 /// Credentials and weaknesses of a configuration, where the options ask for them.
@@ -130,7 +142,7 @@ fn sbom(path: &Path) -> Result<Inventory, Failure> {
 fn from_archive(context: &Context, path: &Path, options: &Options) -> Result<Listing, Failure> {
     let image = archive::ArchivedImage::open(path)?;
     let cache = layers::Cache::new(context);
-    let mut inventory = scan_layers(&image.sources(), Some(&cache), options)?;
+    let mut inventory = merged(&read_layers(&image.sources(), Some(&cache), options)?, &image.config, options);
     inventory.unknown.extend(image.unknown.iter().cloned());
     let target = target(&path.display().to_string(), "archive", image.id.clone());
     Ok(of_image(inventory, &image.config, target, options))
@@ -155,8 +167,9 @@ fn from_daemon(context: &Context, name: &str, options: &Options) -> Result<Listi
     let known = daemon.image(name)?;
     let id = known.get("Id").and_then(serde_json::Value::as_str).unwrap_or_default();
     if let Some(config) = cache.config(id)
-        && let Some(inventory) = cache.merged(&config, options)
+        && let Some(layers) = cache.layers(&config, options)
     {
+        let inventory = merged(&layers, &config, options);
         return Ok(of_image(inventory, &config, target(name, "docker", Some(id.to_owned())), options));
     }
     let read = streamed::read(daemon.save(name)?, &cache, options)

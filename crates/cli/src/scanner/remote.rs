@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 
 use stockade_image::{Digest, LayerReader, Reference};
-use stockade_inventory::{LayerSource, Options, scan_layers};
+use stockade_inventory::{LayerSource, Options, read_layers};
 use stockade_registry::{BlobState, PullOptions};
 
 use super::layers;
-use super::list::{Listing, of_image, target};
+use super::list::{Listing, merged, of_image, target};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
@@ -54,7 +54,7 @@ pub fn list(context: &Context, name: &str, options: &Options) -> Result<Listing,
         })
         .collect();
     let cache = layers::Cache::new(context);
-    let inventory = scan_layers(&sources, Some(&cache), options)?;
+    let inventory = merged(&read_layers(&sources, Some(&cache), options)?, &image.config, options);
     let shown = image.found_as.as_ref().map_or_else(|| name.to_owned(), ToString::to_string);
     Ok(of_image(inventory, &image.config, target(&shown, "registry", Some(image.id.to_string())), options))
 }

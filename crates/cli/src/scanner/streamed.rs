@@ -10,11 +10,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use serde::Deserialize;
 use serde_json::Value;
 use stockade_image::{Descriptor, Digest, ImageConfig, LayerReader, Manifest};
-use stockade_inventory::{
-    Inventory, LayerCache, LayerInventory, Options, Unknown, expect_digest, merge, scan_layer_verified,
-};
+use stockade_inventory::{Inventory, LayerCache, LayerInventory, Options, Unknown, expect_digest, scan_layer_verified};
 
 use super::archive::{DockerEntry, blob, choose, join};
+use super::list::merged;
 use crate::failure::Failure;
 
 /// Most bytes of all documents together; real images have some 100 kB.
@@ -267,7 +266,7 @@ fn finish(seen: Seen, cache: &dyn LayerCache, options: &Options) -> Result<Strea
         }
         layers.push(layer);
     }
-    let mut inventory = merge(&layers, options);
+    let mut inventory = merged(&layers, &config, options);
     if count > 1 {
         let why = format!("the archive holds {count} images: only the first one was scanned");
         inventory.unknown.push(Unknown::new("archive", "", why));

@@ -38,6 +38,11 @@ impl Analyzer for Alpm {
                         out.owned(line);
                     }
                 }
+                // The directory is NAME-VERSION-RELEASE.
+                let entry = file.dir().rsplit('/').next().unwrap_or_default();
+                if let Some(name) = entry.rsplitn(3, '-').nth(2) {
+                    out.note(Note::FilesOf(name.to_owned()));
+                }
             }
             _ => {
                 describe(&file.text()?, out);
@@ -89,10 +94,11 @@ mod tests {
         assert_eq!(facts.packages[0].depends, ["glibc"]);
         let files = read(
             &Alpm,
-            "var/lib/pacman/local/gcc-libs-14/files",
+            "var/lib/pacman/local/gcc-libs-14-1/files",
             b"%FILES%\nusr/\nusr/lib/libgcc_s.so\n\n%BACKUP%\netc/x\n",
         );
         assert_eq!(files.owned, [crate::pathhash::owner(b"lib/libgcc_s.so")]);
+        assert_eq!(files.notes, [Note::FilesOf("gcc-libs".into())]);
     }
 
     #[test]

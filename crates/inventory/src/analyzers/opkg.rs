@@ -35,9 +35,12 @@ impl Analyzer for Opkg {
 
     fn read(&self, file: &mut FileView<'_>, out: &mut Sink<'_>) -> Result<(), Trouble> {
         if file.path.ends_with(".list") {
-            for line in file.all()?.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                out.owned(line);
+            // Newer versions write the mode, and a link's target, behind the path.
+            let paths = file.all()?.split(|b| *b == b'\n').filter_map(|line| line.split(|b| *b == b'\t').next());
+            for path in paths.filter(|path| !path.is_empty()) {
+                out.owned(path);
             }
+            out.note(Note::FilesOf(file.name().trim_end_matches(".list").to_owned()));
             return Ok(());
         }
         paragraphs(file.all()?, |p| {
@@ -73,5 +76,8 @@ mod tests {
         assert_eq!(packages(&facts), ["libubox20230523 2024-01-26-1"]);
         assert_eq!(facts.packages[0].source.as_ref().unwrap().name, "libubox");
         assert_eq!(facts.packages[0].depends, ["libc", "libfoo"]);
+        let files = read(&Opkg, "usr/lib/opkg/info/libubox20230523.list", b"/lib/libubox.so.1\t0100755\n");
+        assert_eq!(files.owned, [crate::pathhash::owner(b"lib/libubox.so.1")]);
+        assert_eq!(files.notes, [Note::FilesOf("libubox20230523".into())]);
     }
 }
