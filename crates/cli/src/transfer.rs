@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output;
 
 /// What every registry verb takes.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct RegistryArgs {
     /// Speak plain HTTP with this registry; it is asked for on every machine, also for localhost
     #[arg(long, value_name = "HOST[:PORT]")]

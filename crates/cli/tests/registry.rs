@@ -182,4 +182,18 @@ fn an_image_at_a_registry_is_scanned_without_being_pulled() {
     }
     assert_eq!(other.sk(&["images", "-q"]).ok(), "", "nothing was stored");
     other.sk(&["scan", &format!("registry:{}", registry.name("none:1"))]).fails_with(1);
+    // Reached by what the command line says, and for another machine.
+    let Some(stranger) = World::new() else { return };
+    let target = format!("registry:{name}");
+    assert!(stranger.sk(&["scan", &target]).fails_with(1).err.contains("--insecure-registry"));
+    let insecure = ["--insecure-registry", &registry.host];
+    let said = report(stranger.sk(&[&["scan", "--json", &target][..], &insecure].concat()));
+    assert_eq!(said["packages"], stored["packages"]);
+    stranger.sk(&[&["sbom", &target][..], &insecure].concat()).ok();
+    let same = stranger.sk(&[&["scan", &target, "--diff", &target][..], &insecure].concat()).ok();
+    assert!(same.contains("0 new"), "{same}");
+    let platform = |name| stranger.sk(&[&["scan", "--platform", name, &target][..], &insecure].concat());
+    platform("linux/s390x").fails_with(1);
+    platform("a//b").fails_with(2);
+    assert!(stranger.sk(&["scan", "--platform", "linux/amd64", IMAGE]).fails_with(2).err.contains("registry:NAME"));
 }

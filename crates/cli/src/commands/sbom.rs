@@ -8,7 +8,7 @@ use crate::Outcome;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Table, warn};
-use crate::scanner::{self, Spec};
+use crate::scanner::{self, RemoteArgs, Spec};
 
 /// Arguments of `stockade sbom`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,8 @@ pub struct Args {
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,7 +48,9 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     if args.attached || args.format == Format::Provenance {
         return attached(&args, context);
     }
-    let listing = scanner::list(context, &Spec::parse(context, &args.target), &Options::default())?;
+    let target = Spec::parse(context, &args.target).reached(&args.remote)?;
+    args.remote.check(&[&target])?;
+    let listing = scanner::list(context, &target, &Options::default())?;
     let info = SbomInfo {
         name: listing.target.name.clone(),
         version: listing.target.digest.clone().unwrap_or_default(),

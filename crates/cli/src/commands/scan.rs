@@ -16,7 +16,7 @@ use stockade_inventory::Options;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::go_template::Template;
-use crate::scanner::{self, ScanOptions, Spec};
+use crate::scanner::{self, RemoteArgs, ScanOptions, Spec};
 use crate::{Outcome, output};
 
 mod base;
@@ -107,6 +107,8 @@ pub struct Args {
     /// Read everything again and keep nothing
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 /// Formats of the report.
@@ -220,9 +222,11 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     }
     let spec = match (&args.rootfs, &args.target) {
         (Some(root), _) => Spec::Root(root.clone()),
-        (None, Some(target)) => Spec::parse(context, target),
+        (None, Some(target)) => Spec::parse(context, target).reached(&args.remote)?,
         (None, None) => return Err(Failure::usage("name an image or a path to scan")),
     };
+    let other = args.diff.as_deref().map(|other| Spec::parse(context, other).reached(&args.remote)).transpose()?;
+    args.remote.check(&[Some(&spec), other.as_ref()].into_iter().flatten().collect::<Vec<_>>())?;
     let gate = args.gate(context)?;
     let database = scanner::open_database(context, args.db.as_deref())?;
     let options = args.options();
@@ -235,8 +239,8 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     for remark in ignore_findings(args.ignore_file.as_deref(), &mut report)? {
         output::warn(&remark);
     }
-    if let Some(other) = &args.diff {
-        let other = scanner::scan(context, &Spec::parse(context, other), &database, &options)?;
+    if let Some(other) = &other {
+        let other = scanner::scan(context, other, &database, &options)?;
         subtract(&mut report, &other);
     }
     if matches!(spec, Spec::Image(_)) && !report.findings.is_empty() {

@@ -41,7 +41,7 @@ pub fn list(context: &Context, spec: &Spec, options: &Options) -> Result<Listing
         }
         Spec::Archive(path) => return from_archive(context, path, streaming),
         Spec::Docker(name) => return from_daemon(context, name, streaming),
-        Spec::Registry(name) => return remote::list(context, name, streaming),
+        Spec::Registry(remote) => return remote::list(context, remote, streaming),
         Spec::Container(name) => return container::list(context, name, options),
         Spec::Sbom(path) => ("sbom", path, sbom(path)?),
         Spec::File(path) => ("file", path, scan_file(path, options)?),

@@ -31,7 +31,7 @@ use crate::failure::Failure;
 
 pub use database::open as open_database;
 pub use list::{Listing, list};
-pub use target::Target as Spec;
+pub use target::{RemoteArgs, Target as Spec};
 
 /// How to scan.
 #[derive(Debug, Clone, Default)]

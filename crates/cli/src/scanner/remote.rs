@@ -8,10 +8,10 @@ use stockade_registry::{BlobState, PullOptions};
 
 use super::layers;
 use super::list::{Listing, merged, of_image, target};
+use super::target::Remote;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
-use crate::transfer::RegistryArgs;
 
 /// Says what a person should know, and shows no bars: a scan's output is its report.
 struct Quiet;
@@ -29,10 +29,10 @@ impl stockade_registry::Progress for Quiet {
 }
 
 /// Lists what is in an image at a registry. Layers that an earlier scan has read are not transferred.
-pub fn list(context: &Context, name: &str, options: &Options) -> Result<Listing, Failure> {
-    let reference = Reference::parse(name)?;
-    let client = RegistryArgs::default().client(context);
-    let image = client.remote_image(&reference, &PullOptions::default(), &Quiet)?;
+pub fn list(context: &Context, remote: &Remote, options: &Options) -> Result<Listing, Failure> {
+    let reference = Reference::parse(&remote.name)?;
+    let client = remote.registry.client(context);
+    let image = client.remote_image(&reference, &PullOptions { platform: remote.platform.clone() }, &Quiet)?;
     let sources: Vec<LayerSource<'_>> = image
         .config
         .rootfs
@@ -55,6 +55,6 @@ pub fn list(context: &Context, name: &str, options: &Options) -> Result<Listing,
         .collect();
     let cache = layers::Cache::new(context);
     let inventory = merged(&read_layers(&sources, Some(&cache), options)?, &image.config, options);
-    let shown = image.found_as.as_ref().map_or_else(|| name.to_owned(), ToString::to_string);
+    let shown = image.found_as.as_ref().map_or_else(|| remote.name.clone(), ToString::to_string);
     Ok(of_image(inventory, &image.config, target(&shown, "registry", Some(image.id.to_string())), options))
 }

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use stockade_image::Store;
+use stockade_image::{Platform, Store};
+use stockade_registry::parse_platform;
 
 use crate::context::Context;
+use crate::failure::Failure;
+use crate::transfer::RegistryArgs;
 
 /// A target of a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +19,7 @@ pub enum Target {
     /// An image of a Docker daemon.
     Docker(String),
     /// An image at a registry, which is not pulled.
-    Registry(String),
+    Registry(Remote),
     /// A container: its image's files and what it changed.
     Container(String),
     /// A bill of materials: CycloneDX or SPDX.
@@ -29,7 +32,47 @@ pub enum Target {
     Source(PathBuf),
 }
 
+/// An image at a registry, and how to ask for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// Its name, as registries know it.
+    pub name: String,
+    /// How to speak with the registry.
+    pub registry: RegistryArgs,
+    /// The machine that the image is for; `None` means this one.
+    pub platform: Option<Platform>,
+}
+
+/// What verbs that take targets also take, for those at a registry.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RemoteArgs {
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Look at the image for this platform, of a `registry:` target
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
+}
+
+impl RemoteArgs {
+    /// Refuses a platform where no target has a choice.
+    pub fn check(&self, targets: &[&Target]) -> Result<(), Failure> {
+        if self.platform.is_none() || targets.iter().any(|target| matches!(target, Target::Registry(_))) {
+            return Ok(());
+        }
+        Err(Failure::usage("--platform chooses among the images behind a name at a registry: say `registry:NAME`"))
+    }
+}
+
 impl Target {
+    /// Tells a target at a registry how it is reached.
+    /// # Errors
+    /// For a platform that cannot be read.
+    pub fn reached(self, args: &RemoteArgs) -> Result<Target, Failure> {
+        let Target::Registry(remote) = self else { return Ok(self) };
+        let platform = args.platform.as_deref().map(parse_platform).transpose().map_err(Failure::usage)?;
+        Ok(Target::Registry(Remote { registry: args.registry.clone(), platform, ..remote }))
+    }
+
     /// Reads a target: a prefix decides; without one an image of the store wins over a path of the same name.
     pub fn parse(context: &Context, text: &str) -> Target {
         if let Some(target) = prefixed(text) {
@@ -52,7 +95,7 @@ fn prefixed(text: &str) -> Option<Target> {
     Some(match prefix {
         "image" => Target::Image(rest.to_owned()),
         "docker" => Target::Docker(rest.to_owned()),
-        "registry" => Target::Registry(rest.to_owned()),
+        "registry" => Target::Registry(Remote { name: rest.to_owned(), ..Remote::default() }),
         "container" => Target::Container(rest.to_owned()),
         "dir" | "rootfs" => Target::Root(rest.into()),
         "fs" => Target::Source(rest.into()),
@@ -112,7 +155,7 @@ mod tests {
         assert_eq!(prefixed("debian:bookworm"), None);
         assert_eq!(prefixed("debian"), None);
         assert_eq!(prefixed("docker:debian:12"), Some(Target::Docker("debian:12".into())));
-        assert_eq!(prefixed("registry:host:5000/a"), Some(Target::Registry("host:5000/a".into())));
+        assert_eq!(prefixed("registry:host:5000/a"), Some(Target::Registry(Remote { name: "host:5000/a".into(), ..Remote::default() })));
         assert_eq!(prefixed("container:web"), Some(Target::Container("web".into())));
     }
 
