@@ -326,6 +326,48 @@ fn after_an_update_all_images_say_what_is_new_without_being_read_again() {
     assert_eq!(json["news"]["added"][0]["id"], "GHSA-2222-3333-4444");
 }
 
+#[test]
+fn a_watch_tells_what_each_change_of_the_facts_brings() {
+    let Some(world) = World::new() else { return };
+    let text = br#"{"name": "left-pad", "version": "1.0.0"}"#;
+    let tar = world.scratch().join("app.tar").display().to_string();
+    std::fs::write(&tar, tar_of("app/node_modules/left-pad/package.json", text)).unwrap();
+    world.sk(&["import", &tar, "app:1"]).ok();
+    let record = |name: &str, id: &str| {
+        let path = world.scratch().join(name).display().to_string();
+        std::fs::write(&path, osv(id, "left-pad", "2.0.0")).unwrap();
+        path
+    };
+    let once = ["watch", "db", "--once", "--exit-code", "9"];
+    assert!(world.sk(&once).ok().contains("app:1: looked at for the first time, 0 findings"));
+    assert_eq!(world.sk(&once).ok(), "", "told once");
+    let first = record("a.json", "GHSA-2222-3333-4444");
+    let news = world.sk(&[&once[..], &["--from", &first]].concat()).fails_with(9);
+    assert!(news.out.contains("app:1: new since the facts of ") && news.out.contains("GHSA-2222-3333-4444 (left-pad)"));
+    assert_eq!(world.sk(&once).ok(), "");
+    let missing = world.sk(&[&once[..], &["--from", "/nonexistent/x.json"]].concat());
+    assert!(missing.code == 0 && missing.err.contains("was not updated"), "{}", missing.err);
+    world.sk(&["watch", "db", "--every", "1ms"]).fails_with(2);
+    world.sk(&["watch", "db", "--exit-code", "9"]).fails_with(2);
+    // One that stays notices what somebody else updates.
+    let mut child =
+        world.command(&["watch", "db", "--every", "1s", "-f", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let _watching = Serving(child);
+    world.sk(&["db", "update", "--from", &record("b.json", "GHSA-5555-6666-7777")]).ok();
+    let line = lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("\"app:1\""))).unwrap().unwrap();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&told["schema"], &told["findings"]), (&"stockade.watch-db/v1".into(), &2.into()), "{line}");
+    assert_eq!(told["news"]["added"][0]["id"], "GHSA-5555-6666-7777");
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../../docs/schemas/watch-db-v1.json")).unwrap();
+    let mut promised: Vec<_> = schema["required"].as_array().unwrap().iter().map(|k| k.as_str().unwrap()).collect();
+    promised.sort_unstable();
+    let mut written: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
+    written.sort_unstable();
+    assert_eq!(written, promised);
+}
+
 fn tar_of(path: &str, text: &[u8]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();

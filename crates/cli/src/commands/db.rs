@@ -80,8 +80,9 @@ enum Format {
     Json,
 }
 
+/// What an update reads, and whom it believes.
 #[derive(Debug, clap::Args)]
-struct Update {
+pub struct Update {
     /// File, directory or URL (`https://…`, also with `#sha256=HEX`) to read; may be given several times. Without it:
     /// `sources` under `[db]` in stockade.toml
     #[arg(long, value_name = "PATH|URL")]
@@ -182,6 +183,23 @@ fn show(status: &DatabaseStatus) -> Result<(), Failure> {
 }
 
 fn update(args: &Update, context: &Context) -> Outcome {
+    for line in renew(args, context)? {
+        output::to_stdout(&format!("{line}\n"))?;
+    }
+    Ok(Exit::DONE)
+}
+
+impl Update {
+    /// Whether anything to read is named.
+    pub fn names_sources(&self) -> bool {
+        !self.from.is_empty()
+    }
+}
+
+/// Renews the database in use. Output: lines that say what was read.
+/// # Errors
+/// When anything cannot be read or believed; the database is then the one before.
+pub fn renew(args: &Update, context: &Context) -> Result<Vec<String>, Failure> {
     let path = database::installed_path(context);
     let parent = path.parent().unwrap_or(&path).to_owned();
     stockade_durable::create_private_dir(&parent)?;
@@ -195,25 +213,21 @@ fn update(args: &Update, context: &Context) -> Outcome {
     let trusted = inputs::trusted_keys(context, args.key.as_deref())?;
     let wanted = Wanted { from, sha256: args.sha256.as_deref(), trusted: &trusted, unsigned: args.unsigned };
     let mut state = State::load(&parent, &in_use.reader()?.digest());
-    let Some((file, summary)) = Input::read(&wanted, &parent, &mut state)?.into_file(Some(&in_use))? else {
-        output::to_stdout("nothing has changed since the last update\n")?;
-        return Ok(Exit::DONE);
+    let Some((file, mut lines)) = Input::read(&wanted, &parent, &mut state)?.into_file(Some(&in_use))? else {
+        return Ok(vec!["nothing has changed since the last update".to_owned()]);
     };
     // Readers see the old file or the new one; a failure before this line changes nothing.
     stockade_durable::write(&path, &file, 0o644)?;
-    for line in &summary {
-        output::to_stdout(&format!("{line}\n"))?;
-    }
     let now_in_use = scanner::open_database(context, None)?;
     state.save(&parent, now_in_use.reader()?.digest());
     let status = now_in_use.status()?;
     let records: u32 = status.sources.iter().map(|s| s.records).sum();
-    output::to_stdout(&format!(
-        "the database now has {records} records of {} sources, the newest of {}\n",
+    lines.push(format!(
+        "the database now has {records} records of {} sources, the newest of {}",
         status.sources.len(),
         status.built
-    ))?;
-    Ok(Exit::DONE)
+    ));
+    Ok(lines)
 }
 
 fn build(args: &Build) -> Outcome {

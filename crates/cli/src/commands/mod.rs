@@ -134,6 +134,8 @@ commands! {
     Sbom = sbom,
     /// Find known vulnerabilities in an image, a directory or an archive
     Scan = scan,
+    /// Look again and again, and say what is new
+    Watch = watch,
     /// Check Dockerfiles for what is unwise, and mend it
     Lint = lint,
     /// Show the version

@@ -30,7 +30,7 @@ const BARE: &str = ".";
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings over --fail-on, 4 something is not known (--strict), or N of --exit-code.")]
 pub struct Args {
     /// An image or a path, also with a prefix: `image:NAME`, `registry:NAME` (not pulled), `docker:NAME` (of a Docker
-    /// daemon), `container:NAME`, `docker-archive:FILE` (`-`: stdin), `oci:DIR|TAR`, `dir:ROOT` (a root directory),
+    /// daemon), `container:NAME`, `docker-archive:FILE` (or `-`: stdin), `oci:DIR|TAR`, `dir:ROOT` (a root directory),
     /// `fs:DIR` (a source tree), `sbom:FILE` (CycloneDX, SPDX), `file:FILE` (a jar, a binary, a lock file)
     #[arg(value_name = "TARGET", required_unless_present_any = ["rootfs", "all"])]
     target: Option<String>,
@@ -308,8 +308,8 @@ fn scan_all(args: &Args, context: &Context) -> Outcome {
             table.row(numbers(report));
         }
         table.print()?;
-        for report in &reports {
-            say_news(report)?;
+        for line in reports.iter().filter_map(news_line) {
+            output::to_stdout(&line)?;
         }
     }
     let failing =
@@ -318,17 +318,17 @@ fn scan_all(args: &Args, context: &Context) -> Outcome {
     Ok(worst.unwrap_or(Exit::DONE))
 }
 
-/// What newer facts brought for an image, by name.
-fn say_news(report: &ScanReport) -> Result<(), Failure> {
+/// What newer facts brought for an image, by name; `None` for nothing.
+pub fn news_line(report: &ScanReport) -> Option<String> {
     const NAMED: usize = 10;
-    let Some(news) = report.news.as_ref().filter(|n| !n.added.is_empty()) else { return Ok(()) };
+    let news = report.news.as_ref().filter(|n| !n.added.is_empty())?;
     let mut items: Vec<String> =
         news.added.iter().take(NAMED).map(|n| format!("{} ({})", n.id, n.component)).collect();
     if news.added.len() > NAMED {
         items.push(format!("{} more", news.added.len() - NAMED));
     }
     let line = format!("{}: new since the facts of {}: {}", report.target.name, news.since, items.join(", "));
-    output::to_stdout(&format!("{}\n", output::printable(&line)))
+    Some(format!("{}\n", output::printable(&line)))
 }
 
 fn numbers(report: &ScanReport) -> Vec<String> {

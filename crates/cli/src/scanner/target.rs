@@ -91,6 +91,9 @@ fn is_image(context: &Context, name: &str) -> bool {
 }
 
 fn prefixed(text: &str) -> Option<Target> {
+    if text == "-" {
+        return Some(Target::Archive(text.into()));
+    }
     let (prefix, rest) = text.split_once(':')?;
     Some(match prefix {
         "image" => Target::Image(rest.to_owned()),
@@ -155,7 +158,11 @@ mod tests {
         assert_eq!(prefixed("debian:bookworm"), None);
         assert_eq!(prefixed("debian"), None);
         assert_eq!(prefixed("docker:debian:12"), Some(Target::Docker("debian:12".into())));
-        assert_eq!(prefixed("registry:host:5000/a"), Some(Target::Registry(Remote { name: "host:5000/a".into(), ..Remote::default() })));
+        assert_eq!(prefixed("-"), Some(Target::Archive("-".into())), "as `docker save | stockade scan -`");
+        assert_eq!(
+            prefixed("registry:host:5000/a"),
+            Some(Target::Registry(Remote { name: "host:5000/a".into(), ..Remote::default() }))
+        );
         assert_eq!(prefixed("container:web"), Some(Target::Container("web".into())));
     }
 
