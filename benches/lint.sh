@@ -53,6 +53,8 @@ case $mode in
     "$target/agree" . "$bench_dir/facts"
     printf '\nWith the settings of crates/lint/tests/corpus/settings.yaml: '
     "$target/agree" . "$bench_dir/settings" --settings
+    printf '\nWhy shell rules differ by default: rule, hidden by hadolint, ours alone, hadolint'"'"'s alone, the shortest examples:\n'
+    "$target/agree" . "$bench_dir/facts" --shell
     ;;
   facts)
     { echo "# hadolint 2.15.1 on the corpus: hash of the file, then LINE:RULE. Made by benches/lint.sh facts."

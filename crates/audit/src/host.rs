@@ -1,6 +1,6 @@
 //! The host's files and processes, or those of a mounted host image (`--root DIR`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -222,6 +222,21 @@ impl Host {
             }
         }
         found
+    }
+
+    /// Which of `net`, `pid`, `ipc` and `uts` the container's first process shares with the host's. Nothing where the process
+    /// is not seen, or is not the container's: a daemon may name any number.
+    pub fn host_namespaces(&self, id: &str, pid: u64) -> BTreeSet<&'static str> {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let groups = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+        if !self.live || id.is_empty() || !groups.contains(id) {
+            return BTreeSet::new();
+        }
+        let of = |process: &Path, kind: &str| std::fs::read_link(process.join("ns").join(kind)).ok();
+        // Init may hold a capability that we lack; then we may not look at it, and stand for the host ourselves.
+        let host = |kind: &str| of(Path::new("/proc/1"), kind).or_else(|| of(Path::new("/proc/self"), kind));
+        let same = |kind: &&str| of(&process, kind).is_some_and(|ns| host(kind) == Some(ns));
+        ["net", "pid", "ipc", "uts"].into_iter().filter(same).collect()
     }
 
     fn name_of(&self, file: &str, id: u32) -> String {

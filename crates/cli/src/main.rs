@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     if let Some(args) = commands::oci_invocation(std::env::args_os()) {
         return commands::oci_main(args);
     }
-    let mut cli = match Cli::try_parse() {
+    let (arguments, engine_config) = commands::before_lint(std::env::args_os().collect());
+    let mut cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(e) => {
             // clap writes help to stdout and errors to stderr; a closed pipe is no reason to fail again.
@@ -47,9 +48,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if e.use_stderr() { Exit::USAGE.0 } else { Exit::DONE.0 });
         }
     };
-    // `lint --config` is hadolint's configuration; the engine's settings come from STOCKADE_CONFIG there.
-    match &cli.command {
-        commands::Command::Lint(_) => cli.global.config = None,
+    match &mut cli.command {
+        // After the verb `--config` is hadolint's configuration; ours stands before it, or in STOCKADE_CONFIG.
+        commands::Command::Lint(_) => cli.global.config = engine_config,
+        commands::Command::Audit(args) => args.adopt_root(&mut cli.global),
         commands::Command::Scan(args) if args.config_means_checks() => cli.global.config = None,
         _ => {}
     }

@@ -1,33 +1,14 @@
 //! `stockade audit --fix` and `--undo` through the binary: shown, applied, repeated, undone, and killed at any moment.
 #![allow(clippy::unwrap_used)] // a test may panic
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+mod file_common;
+
+use std::process::Stdio;
 use std::time::Duration;
 
+use file_common::{run, stockade, text};
+
 const WEAK: &str = "# a stack\nservices:\n  web: # front\n    image: nginx:1.27\n    privileged: true\n    pid: host\n    cap_add: [NET_ADMIN, SYS_ADMIN]\n";
-
-fn stockade(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stockade"));
-    command
-        .args(arguments)
-        .current_dir(dir)
-        .env("STOCKADE_ROOT", dir.join("state"))
-        .env("STOCKADE_RUN", dir.join("run"))
-        .env_remove("DOCKER_HOST")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    stockade(dir, arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 const FIX: [&str; 6] = ["audit", "compose", "c.yaml", "--fix", "compose-privileged,compose-host-pid,CIS-5.4", "--yes"];
 
@@ -93,4 +74,21 @@ fn every_format_is_printed() {
         assert_eq!(out.status.code(), Some(3), "{format}: {}", text(&out.stderr));
         assert!(text(&out.stdout).starts_with(beginning), "{format}: {}", text(&out.stdout));
     }
+}
+
+#[test]
+fn root_names_a_host_image_where_one_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().join("host");
+    std::fs::create_dir_all(host.join("etc/docker")).unwrap();
+    std::fs::write(host.join("etc/os-release"), "PRETTY_NAME=\"Some Linux 7\"\n").unwrap();
+    std::fs::write(host.join("etc/docker/daemon.json"), "{\"icc\": true}\n").unwrap();
+    let ask = |flag: &str| text(&run(dir.path(), &["audit", "host", flag, "host", "--all", "--format", "json"]).stdout);
+    let by_root = ask("--root");
+    assert!(by_root.contains("Some Linux 7"), "{by_root}");
+    assert_eq!(by_root, ask("--host-root"));
+    // Elsewhere it is the place of our own state, as with every verb.
+    let own = text(&run(dir.path(), &["audit", "stockade", "--root", "state", "--all", "--format", "json"]).stdout);
+    assert!(own.contains("stockade-root-open"), "{own}");
+    assert!(!host.join("audit").exists());
 }

@@ -1,37 +1,17 @@
 //! `stockade lint` and `build --check` through the binary: formats, settings, fixes, undo, and a kill at any moment.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod file_common;
+
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
+use file_common::{run, stockade, text};
 use serde_json::Value;
 
 const WEAK: &str = "FROM debian:12\nRUN apt-get update && apt-get install curl=7.88 && rm -rf /var/lib/apt/lists/*\nRUN apt-get update && apt-get install -y vim=2\nCMD run it\nUSER app\n";
-
-fn stockade(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stockade"));
-    command
-        .args(arguments)
-        .current_dir(dir)
-        .env("STOCKADE_ROOT", dir.join("state"))
-        .env("STOCKADE_RUN", dir.join("run"))
-        .env("HOME", dir)
-        .env_remove("XDG_CONFIG_HOME")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    stockade(dir, arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 fn json(dir: &Path, arguments: &[&str]) -> Value {
     let out = run(dir, arguments);
@@ -140,6 +120,13 @@ fn settings_come_from_flags_and_from_hadolints_file() {
     assert!(text(&out.stdout).contains("DL3014") && !text(&out.stdout).contains("DL3025"), "{}", text(&out.stderr));
     let out = stockade(at, &["lint", "-f", "gnu"]).env("STOCKADE_CONFIG", "stockade.toml").output().unwrap();
     assert!(!text(&out.stdout).contains("DL3014"), "{} {}", text(&out.stdout), text(&out.stderr));
+    // Before the verb it is the engine's; after it, hadolint's; both at once are both.
+    let out = run(at, &["--config", "stockade.toml", "lint", "-f", "gnu", "-t", "info"]);
+    assert!(out.status.code() == Some(1) && text(&out.stdout).contains("DL3025"), "{}", text(&out.stderr));
+    let out = run(at, &["--root", "state", "--config=stockade.toml", "lint", "--config", "good.yml"]);
+    assert!(text(&out.stdout).contains("DL3014") && !text(&out.stdout).contains("DL3025"), "{}", text(&out.stderr));
+    let out = run(at, &["--config", "good.yml", "lint"]);
+    assert!(out.status.code() == Some(2) && text(&out.stderr).contains("good.yml"), "{}", text(&out.stderr));
     let mut child = stockade(at, &["lint", "-", "-f", "json", "--file-path-in-report", "src/Dockerfile"])
         .stdin(Stdio::piped())
         .spawn()

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::shown;
 use crate::docker::facts::{DockerFacts, Kind};
-use crate::model::Verdict;
+use crate::model::{Answer, Verdict};
 
 /// What Stockade says of a control that it has on by itself, without an option: a key below `Stockade` in its `inspect`.
 pub(super) fn stockade<'v>(c: &'v Value, key: &str) -> Option<&'v Value> {
@@ -77,6 +77,20 @@ pub(super) fn flag_off(c: &Value, key: &str) -> Verdict {
 pub(super) fn mode_not_host(c: &Value, key: &str) -> Verdict {
     let v = host_config(c, key);
     Verdict::of(v.and_then(Value::as_str) != Some("host"), format!("HostConfig.{key}: {}", shown(v)))
+}
+
+/// The same, unless `/proc` shows that the container is in the host's namespace all the same: podman's API says
+/// "shareable" of `--ipc host`.
+pub(super) fn own_namespace(c: &Value, d: &DockerFacts, key: &str, kind: &str) -> Verdict {
+    let shared = c.get("Id").and_then(Value::as_str).and_then(|id| d.host_namespaces.get(id));
+    let said = mode_not_host(c, key);
+    match said.answer {
+        Answer::Pass if shared.is_some_and(|s| s.contains(kind)) => {
+            let pid = shown(c.pointer("/State/Pid"));
+            Verdict::fail(format!("{}, but /proc/{pid}/ns/{kind} is the host's", said.evidence))
+        }
+        _ => said,
+    }
 }
 
 /// Passes if one of the numbers is above 0.

@@ -142,7 +142,7 @@ pub(crate) static CHECKS: &[EachCheck] = &[
         }),
     check!("host-network", ["CIS-5.10"], 1, Medium, Medium, "The container has its own network namespace",
         "It could reach every service on the host's loopback and sniff its traffic.",
-        "Leave --network host out and publish the ports.", |c, _| mode_not_host(c, "NetworkMode")),
+        "Leave --network host out and publish the ports.", |c, d| own_namespace(c, d, "NetworkMode", "net")),
     check!("no-memory-limit", ["CIS-5.11"], 1, Low, Medium, "Memory is limited",
         "One container can take all memory, and the kernel then kills others.",
         "Give --memory.", |c, _| unless_stockade_limit(c, "MemoryBytes", || positive(c, &["Memory"]))),
@@ -175,10 +175,10 @@ pub(crate) static CHECKS: &[EachCheck] = &[
         }),
     check!("host-pid", ["CIS-5.16"], 1, Low, Low, "The container has its own process table",
         "It could see, and with the same user signal, every host process.",
-        "Leave --pid host out.", |c, _| mode_not_host(c, "PidMode")),
+        "Leave --pid host out.", |c, d| own_namespace(c, d, "PidMode", "pid")),
     check!("host-ipc", ["CIS-5.17"], 1, Low, Low, "The container has its own IPC namespace",
         "It could read and write other programs' shared memory.",
-        "Leave --ipc host out.", |c, _| mode_not_host(c, "IpcMode")),
+        "Leave --ipc host out.", |c, d| own_namespace(c, d, "IpcMode", "ipc")),
     check!("host-devices", ["CIS-5.18"], 1, Low, Medium, "No host device is given",
         "A device node is direct access to hardware or to a disk.",
         "Leave --device out, or give it with :r only.", |c, _| {
@@ -200,7 +200,7 @@ pub(crate) static CHECKS: &[EachCheck] = &[
         }),
     check!("host-uts", ["CIS-5.21"], 1, Low, Low, "The container has its own host name",
         "It could change the host's name.",
-        "Leave --uts host out.", |c, _| mode_not_host(c, "UTSMode")),
+        "Leave --uts host out.", |c, d| own_namespace(c, d, "UTSMode", "uts")),
     check!("seccomp-off", ["CIS-5.22"], 1, Low, Medium, "A seccomp filter is on",
         "Without it every system call of the kernel can be attacked.",
         "Leave seccomp=unconfined out.", |c, _| {
@@ -238,7 +238,8 @@ pub(crate) static CHECKS: &[EachCheck] = &[
         "A container that hangs looks alive.",
         "Give --health-cmd, or HEALTHCHECK in the image.", |c, _| {
             let v = c.pointer("/State/Health/Status");
-            Verdict::of(v.is_some_and(|s| s != "none"), format!("State.Health.Status: {}", shown(v)))
+            // Docker has no such field without a check, podman an empty one.
+            Verdict::of(v.is_some_and(|s| s != "none" && s != ""), format!("State.Health.Status: {}", shown(v)))
         }),
     check!("stale-image", ["CIS-5.28"], 1, Low, Medium, "The newest image of its tag is used",
         "An old image lacks fixes.",
@@ -368,6 +369,11 @@ mod tests {
             ),
             ("CIS-5.25", json!({"HostConfig": {"CgroupParent": "/mine"}}), json!({"HostConfig": {"CgroupParent": ""}})),
             ("CIS-5.26", json!({"HostConfig": {}}), json!({"HostConfig": {"SecurityOpt": ["no-new-privileges:true"]}})),
+            (
+                "CIS-5.27",
+                json!({"State": {"Health": {"Status": ""}}}),
+                json!({"State": {"Health": {"Status": "healthy"}}}),
+            ),
             ("CIS-5.27", json!({"State": {}}), json!({"State": {"Health": {"Status": "starting"}}})),
             ("CIS-5.29", json!({"HostConfig": {"PidsLimit": -1}}), json!({"HostConfig": {"PidsLimit": 100}})),
             ("CIS-5.31", json!({"HostConfig": {"UsernsMode": "host"}}), json!({"HostConfig": {"UsernsMode": ""}})),
@@ -408,6 +414,24 @@ mod tests {
         for reference in ["CIS-4.1", "CIS-5.22", "CIS-5.26", "CIS-5.31"] {
             assert_eq!(answer(reference, &weak), Answer::Fail, "{reference}");
         }
+    }
+
+    #[test]
+    fn what_proc_shows_counts_more_than_what_the_daemon_says() {
+        let c = json!({"Id": "abc", "State": {"Pid": 7}, "HostConfig": {"IpcMode": "shareable", "PidMode": ""}});
+        let mut facts = DockerFacts::default();
+        facts.host_namespaces.insert("abc".into(), ["ipc"].into());
+        let verdict = |reference: &str| {
+            let check = CHECKS.iter().find(|k| k.meta.refs.contains(&reference)).unwrap();
+            (check.test)(&c, &facts)
+        };
+        let ipc = verdict("CIS-5.17");
+        assert_eq!(ipc.answer, Answer::Fail);
+        assert!(ipc.evidence.contains("\"shareable\", but /proc/7/ns/ipc is the host's"), "{}", ipc.evidence);
+        assert_eq!(verdict("CIS-5.16").answer, Answer::Pass);
+        // Only a process that is the container's is looked at.
+        let host = crate::host::Host::live().unwrap();
+        assert!(host.host_namespaces("no such container", u64::from(std::process::id())).is_empty());
     }
 
     #[test]

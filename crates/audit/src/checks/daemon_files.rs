@@ -45,7 +45,10 @@ static SOCKET: Place = Place::Paths(&["/run/docker.sock", "/var/run/docker.sock"
 static DAEMON_JSON: Place = Place::Paths(&["/etc/docker/daemon.json"]);
 static DEFAULTS: Place = Place::Paths(&["/etc/default/docker"]);
 static SYSCONFIG: Place = Place::Paths(&["/etc/sysconfig/docker"]);
-static CONTAINERD_SOCKET: Place = Place::Paths(&["/run/containerd/containerd.sock"]);
+/// The service's, and that of the containerd that dockerd starts for itself.
+pub(super) const CONTAINERD_SOCKETS: &[&str] =
+    &["/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock"];
+static CONTAINERD_SOCKET: Place = Place::Paths(CONTAINERD_SOCKETS);
 
 const fn meta(id: &'static str, refs: &'static [&'static str], title: &'static str, fix: &'static str) -> Meta {
     Meta {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::daemon_files::CONTAINERD_SOCKETS;
 use super::{HostCheck, shown};
 use crate::docker::facts::DockerFacts;
 use crate::host::Host;
@@ -56,7 +57,7 @@ pub(crate) fn watched_paths(id: &str, docker: Option<&DockerFacts>) -> Vec<Strin
         "data-root-not-audited" => vec![data_root(docker)],
         "etc-docker-not-audited" => one("/etc/docker"),
         "docker-service-not-audited" => unit("docker.service"),
-        "containerd-socket-not-audited" => one("/run/containerd/containerd.sock"),
+        "containerd-socket-not-audited" => CONTAINERD_SOCKETS.iter().map(|&s| s.to_owned()).collect(),
         "docker-socket-not-audited" => unit("docker.socket"),
         "default-docker-not-audited" => one("/etc/default/docker"),
         "daemon-json-not-audited" => one("/etc/docker/daemon.json"),
@@ -95,7 +96,7 @@ pub(crate) static CHECKS: &[HostCheck] = &[
     audited!("data-root-not-audited", "CIS-1.1.5", "docker's data root"),
     audited!("etc-docker-not-audited", "CIS-1.1.6", "/etc/docker"),
     audited!("docker-service-not-audited", "CIS-1.1.7", "docker.service"),
-    audited!("containerd-socket-not-audited", "CIS-1.1.8", "/run/containerd/containerd.sock"),
+    audited!("containerd-socket-not-audited", "CIS-1.1.8", "containerd's socket"),
     audited!("docker-socket-not-audited", "CIS-1.1.9", "docker.socket"),
     audited!("default-docker-not-audited", "CIS-1.1.10", "/etc/default/docker"),
     audited!("daemon-json-not-audited", "CIS-1.1.11", "/etc/docker/daemon.json"),

@@ -1,6 +1,6 @@
 //! What a daemon is and has, gathered once for all checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -62,6 +62,8 @@ pub struct DockerFacts {
     pub secrets: Option<Part>,
     /// Command lines by container id.
     pub processes: BTreeMap<String, Result<Vec<String>, String>>,
+    /// Namespaces that a container's first process shares with the host, as `/proc` shows it, by container id.
+    pub host_namespaces: BTreeMap<String, BTreeSet<&'static str>>,
     /// `daemon.json`, where it exists.
     pub config: Config,
     /// Arguments of the running dockerd.
@@ -178,11 +180,22 @@ impl DockerFacts {
         }
     }
 
+    /// What the host's `/proc` says about the containers: their programs, and the namespaces they share with the host.
+    pub fn look_at_processes(&mut self, host: &Host) {
+        let known = || self.containers.iter().filter_map(|c| Some((id_of(c.as_ref().ok()?)?, c.as_ref().ok()?)));
+        let pid = |c: &Value| c.pointer("/State/Pid").and_then(Value::as_u64).unwrap_or(0);
+        let ids: Vec<String> = known().map(|(id, _)| id).collect();
+        let shared = known().map(|(id, c)| (id.clone(), host.host_namespaces(&id, pid(c)))).collect();
+        self.processes = host.container_commands(&ids);
+        self.host_namespaces = shared;
+    }
+
     /// Which programs run in each container: from the host's process table where it shows them (one look for all), else
     /// from the daemon, which starts `ps` for each.
     fn list_processes(&mut self, api: &Api, host: &Host) {
+        self.look_at_processes(host);
         let ids: Vec<String> = self.containers.iter().filter_map(|c| id_of(c.as_ref().ok()?)).collect();
-        let mut seen = host.container_commands(&ids);
+        let mut seen = std::mem::take(&mut self.processes);
         let missing: Vec<String> = ids.into_iter().filter(|id| !seen.contains_key(id)).collect();
         let paths: Vec<String> = missing.iter().map(|id| format!("/containers/{}/top", safe(id))).collect();
         for (id, answer) in missing.into_iter().zip(api.get_all(&paths)) {

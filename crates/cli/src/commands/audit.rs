@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use stockade_audit::select::{self, Selection, Waiver};
 use stockade_audit::{Answer, Report, checks, compose, history, kubernetes, views};
 
-use crate::context::Context;
+use crate::context::{Context, GlobalArgs};
 use crate::failure::{Exit, Failure};
 use crate::{Outcome, output};
 
@@ -36,7 +36,7 @@ pub struct Args {
     /// A daemon.json: audit it without a daemon
     #[arg(long, value_name = "FILE")]
     daemon_json: Option<PathBuf>,
-    /// A mounted or unpacked host image, instead of this host
+    /// A mounted or unpacked host image, instead of this host (`--root DIR` is understood so where DIR has an os-release)
     #[arg(long = "host-root", value_name = "DIR")]
     host_root: Option<PathBuf>,
     /// Only these checks: ids (host-pid), references (CIS-5.4) or whole sections (CIS-5)
@@ -103,6 +103,16 @@ enum Format {
     Html,
     /// A Markdown table
     Markdown,
+}
+
+impl Args {
+    /// `audit --root DIR` of a directory with a host's files in it means that host, not a place for our state.
+    pub fn adopt_root(&mut self, global: &mut GlobalArgs) {
+        let is_host = |dir: &PathBuf| ["etc/os-release", "usr/lib/os-release"].iter().any(|f| dir.join(f).exists());
+        if self.host_root.is_none() && global.root.as_ref().is_some_and(is_host) {
+            self.host_root = global.root.take();
+        }
+    }
 }
 
 /// Gathers facts, runs the checks, prints the report; or fixes, or undoes.

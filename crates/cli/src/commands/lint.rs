@@ -8,6 +8,7 @@ mod rules;
 mod settings;
 pub(super) mod views;
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,7 @@ pub struct Args {
     /// Ignore comments in the file count for nothing
     #[arg(long)]
     disable_ignore_pragma: bool,
-    /// hadolint's configuration [default: .hadolint.yaml, if it is there]
+    /// hadolint's configuration [default: .hadolint.yaml, if it is there]; before the verb, --config is Stockade's own
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Answer as hadolint does where we differ on purpose: its rules only, read its way
@@ -225,6 +226,30 @@ pub fn run(args: Args, context: &Context) -> Outcome {
             || l.report.findings.iter().any(|f| settings.threshold.reached(f.severity))
     });
     Ok(if failed && !settings.no_fail { Exit::FAILED } else { Exit::DONE })
+}
+
+/// Takes `--config FILE` out of a command line of `lint` where it stands before the verb: there it names Stockade's own
+/// configuration as with every verb, behind it hadolint's. Other command lines stay as they are.
+pub fn before_verb(arguments: Vec<OsString>) -> (Vec<OsString>, Option<PathBuf>) {
+    let takes_value = |a: &OsString| a == "--config" || a == "--root" || a == "--run-root";
+    let mut verb = 1;
+    let mut found = None;
+    while let Some(argument) = arguments.get(verb).filter(|a| a.as_encoded_bytes().starts_with(b"-")) {
+        let joined = argument.to_str().and_then(|a| a.strip_prefix("--config=")).map(PathBuf::from);
+        let length = 1 + usize::from(takes_value(argument));
+        let separate = arguments.get(verb + 1).filter(|_| argument == "--config").map(PathBuf::from);
+        if let Some(path) = joined.or(separate) {
+            found = Some((verb..verb + length, path));
+        }
+        verb += length;
+    }
+    match found {
+        Some((place, path)) if arguments.get(verb).is_some_and(|v| v == "lint") => {
+            let kept = arguments.into_iter().enumerate().filter(|(i, _)| !place.contains(i));
+            (kept.map(|(_, a)| a).collect(), Some(path))
+        }
+        _ => (arguments, None),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

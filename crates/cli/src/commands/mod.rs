@@ -160,4 +160,5 @@ impl Command {
     }
 }
 
+pub use lint::before_verb as before_lint;
 pub use oci::{invocation as oci_invocation, main as oci_main};

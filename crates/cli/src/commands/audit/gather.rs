@@ -19,6 +19,7 @@ use crate::output;
 
 const TARGETS: [&str; 9] =
     ["host", "docker", "podman", "containerd", "stockade", "image", "container", "compose", "kubernetes"];
+const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
 /// Sections about the host itself.
 const HOST_SECTIONS: [Section; 3] = [Section::Host, Section::Kernel, Section::DaemonFiles];
 
@@ -93,7 +94,7 @@ fn open_host(args: &Args) -> Result<Host, Failure> {
 }
 
 fn socket(args: &Args, what: &str) -> Result<Api, Failure> {
-    let default = if what == "podman" { "unix:///run/podman/podman.sock" } else { "unix:///run/docker.sock" };
+    let default = if what == "podman" { PODMAN_SOCKET } else { "/run/docker.sock" };
     let from_environment = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty() && what != "podman");
     let text = args.host.clone().or(from_environment).unwrap_or_else(|| default.to_owned());
     match text.strip_prefix("unix://").or_else(|| text.starts_with('/').then_some(text.as_str())) {
@@ -194,7 +195,8 @@ fn whole_report(args: &Args, context: &Context) -> Result<Gathered, Failure> {
     };
     let mut sections = HOST_SECTIONS.to_vec();
     sections.extend([Section::Containerd, Section::Podman]);
-    let mut engines: Vec<&DockerFacts> = docker.iter().collect();
+    let podman = if host.is_live() { podman_if_present(&host) } else { None };
+    let mut engines: Vec<&DockerFacts> = docker.iter().chain(&podman).collect();
     engines.extend(stockade.iter().map(|(_, e)| e));
     let mut report = checks::run(&Subjects {
         host: Some(&host),
@@ -213,7 +215,22 @@ fn whole_report(args: &Args, context: &Context) -> Result<Gathered, Failure> {
         }
     }
     report.recount();
-    Ok(Gathered { report, host: Some(host), docker, engines: stockade.into_iter().map(|(_, e)| e).collect() })
+    let engines = podman.into_iter().chain(stockade.map(|(_, e)| e)).collect();
+    Ok(Gathered { report, host: Some(host), docker, engines })
+}
+
+/// Podman's containers and images, where its socket is open.
+fn podman_if_present(host: &Host) -> Option<DockerFacts> {
+    if !Path::new(PODMAN_SOCKET).exists() {
+        return None;
+    }
+    match DockerFacts::gather(&Api::new(Path::new(PODMAN_SOCKET)), host, Kind::Podman) {
+        Ok(facts) => Some(facts),
+        Err(e) => {
+            output::warn(&format!("podman's containers and images are not audited: {}", Failure::from(e)));
+            None
+        }
+    }
 }
 
 fn stockade_facts(context: &Context) -> StockadeFacts {
@@ -246,11 +263,9 @@ fn stockade_engine(context: &Context) -> Result<DockerFacts, Failure> {
     for image in store.list()? {
         add_image(&mut facts, &store, &image);
     }
-    let commands = Host::live().map(|h| {
-        let ids: Vec<String> = records.iter().map(|r| r.spec.id.clone()).collect();
-        h.container_commands(&ids)
-    });
-    facts.processes = commands.unwrap_or_default();
+    if let Ok(host) = Host::live() {
+        facts.look_at_processes(&host);
+    }
     Ok(facts)
 }
 
@@ -344,12 +359,9 @@ fn containers_report(args: &Args, context: &Context, names: &[String]) -> Result
         images.extend(api.get(&format!("/images/{}/json", clean(image))).ok().map(Part::from));
         docker.push(value);
     }
-    let id = |v: &Value| v.get("Id").and_then(Value::as_str).map(str::to_owned);
-    ours.processes =
-        host.container_commands(&ours.containers.iter().filter_map(|c| id(c.as_ref().ok()?)).collect::<Vec<_>>());
+    ours.look_at_processes(&host);
     let mut theirs = DockerFacts::offline(docker, Vec::new(), None);
-    theirs.processes =
-        host.container_commands(&theirs.containers.iter().filter_map(|c| id(c.as_ref().ok()?)).collect::<Vec<_>>());
+    theirs.look_at_processes(&host);
     theirs.selinux = host.has_selinux();
     let report = checks::run(&Subjects { engines: vec![&ours, &theirs], ..Subjects::default() });
     // Their images are not audited: they tell what of a container comes from its image, for the line that runs it.
