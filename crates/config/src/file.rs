@@ -57,6 +57,26 @@ pub(crate) struct File {
     pub gate: Option<GateTable>,
     pub network: Option<NetworkTable>,
     pub db: Option<DbTable>,
+    pub image: Option<ImageTable>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct ImageTable {
+    pub verify: Option<VerifyMode>,
+}
+
+/// How the layers of an image are verified before a container starts from them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyMode {
+    /// They are taken as they are.
+    #[default]
+    Off,
+    /// By their seals: a layer that was changed on disk since it was last compared is compared again.
+    Seal,
+    /// Every byte, at every start.
+    Content,
 }
 
 #[derive(Debug, Default, Deserialize)]

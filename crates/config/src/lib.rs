@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use dirs::Dirs;
-pub use file::{ConfigError, GateException, GateMode, Registry, UnknownMode};
+pub use file::{ConfigError, GateException, GateMode, Registry, UnknownMode, VerifyMode};
 pub use gate::GateSettings;
 pub use nearest::nearest;
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// `[db]`.
     pub db: DbSettings,
+    /// `[image] verify`: how layers are verified before a container starts from them. A project can only ask for more.
+    pub verify: VerifyMode,
     /// The files that were read, weakest first.
     pub sources: Vec<PathBuf>,
     /// What a person should know about them: settings of a project that were not taken.
@@ -161,6 +163,7 @@ impl Settings {
             gate: GateSettings::default(),
             network: NetworkSettings::default(),
             db: DbSettings::default(),
+            verify: VerifyMode::default(),
             sources: Vec::new(),
             remarks: Vec::new(),
             gate_is_set: false,
@@ -220,6 +223,16 @@ impl Settings {
             replace(&mut self.network.bridge, n.bridge);
             overlay(&mut self.network.subnet, n.subnet);
             replace(&mut self.network.dns, n.dns);
+        }
+        if let Some(mode) = parsed.image.and_then(|image| image.verify) {
+            self.verify = match whose {
+                Whose::Owner => mode,
+                Whose::Project => mode.max(self.verify),
+            };
+            if self.verify != mode {
+                let why = "[image] verify was not taken: a project's file can only ask for more";
+                self.remarks.push(format!("{}: {why}", path.display()));
+            }
         }
         match (parsed.db, whose) {
             (Some(db), Whose::Owner) => {

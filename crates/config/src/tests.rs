@@ -72,6 +72,24 @@ fn later_files_win_key_by_key_and_the_environment_wins_over_files() {
 }
 
 #[test]
+fn a_project_can_only_ask_for_more_verification() {
+    let (own, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let env = Fake::default();
+    let named = own.path().join("own.toml");
+    for (owners, projects, result) in
+        [("seal", "content", VerifyMode::Content), ("seal", "off", VerifyMode::Seal), ("off", "seal", VerifyMode::Seal)]
+    {
+        std::fs::write(&named, format!("[image]\nverify = \"{owners}\"\n")).unwrap();
+        std::fs::write(project.path().join(FILE_NAME), format!("[image]\nverify = \"{projects}\"\n")).unwrap();
+        let inputs =
+            Inputs { config: Some(&named), project: Some(project.path()), environment: &env, ..Inputs::default() };
+        let settings = Settings::resolve(&inputs).unwrap();
+        assert_eq!(settings.verify, result, "{owners} {projects}");
+        assert_eq!(settings.remarks.is_empty(), projects != "off");
+    }
+}
+
+#[test]
 fn a_named_file_must_exist_and_others_need_not() {
     let env = Fake::default();
     let missing = Path::new("/nonexistent/stockade.toml");

@@ -69,6 +69,10 @@ impl Engine {
         write_plain(&paths.name(), name.as_bytes())?;
         store.use_image(image, &spec.id)?;
         spec.lower = store.layer_dirs(image)?;
+        if spec.host.mounts.iter().any(|m| m.kind == MountType::Volume) {
+            // A volume may be filled from the image, before anything starts.
+            store.verify_layers(&spec.lower, spec.confine.verify)?;
+        }
         if resolve::wants_user_namespace(request) {
             spec.confine.id_range = Some(ranges::reserve(self.root(), &spec.id)?);
         }

@@ -318,6 +318,7 @@ fn confinement(record: &Record) -> Result<Value, EngineError> {
         .unwrap_or_else(|_| spec.host.limits.in_force(confine.level, host_memory_bytes()));
     Ok(json!({
         "Confinement": confine.level.to_string(),
+        "VerifyImage": confine.verify,
         "Weakened": confine.weakened,
         "UserNamespace": confine.id_range.map(user_namespace),
         "Rootless": stockade_sandbox::rootless::active().is_some(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use stockade_image::Verify;
 use stockade_image::config::Healthcheck;
 use stockade_network::PortMapping;
 
@@ -92,6 +93,8 @@ pub struct CreateRequest {
     pub cid_file: String,
     /// `--confine`
     pub level: Level,
+    /// How the image's layers are verified at each start.
+    pub verify: Verify,
     /// `--privileged`
     pub privileged: bool,
     /// `--cap-add`

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use stockade_image::Verify;
 use stockade_image::config::Healthcheck;
 use stockade_network::PortMapping;
 use stockade_sandbox::{Limits, SeccompPolicy};
@@ -118,6 +119,9 @@ pub struct ConfineSpec {
     pub weakened: Vec<String>,
     /// First host id of the container's range; `None` without a user namespace.
     pub id_range: Option<u32>,
+    /// How the image's layers are verified at each start.
+    #[serde(default)]
+    pub verify: Verify,
     /// `--privileged`
     pub privileged: bool,
     /// `--cap-add`, as typed.

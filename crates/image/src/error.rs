@@ -62,6 +62,16 @@ pub enum ImageError {
         /// The digest of what came.
         actual: Digest,
     },
+    /// An unpacked layer is not what its digest says.
+    #[error(
+        "layer {layer} was changed on disk: {why}; `stockade system check --deep --fix` unpacks it again from its blob"
+    )]
+    Altered {
+        /// First digits of its diff id.
+        layer: String,
+        /// What differs.
+        why: String,
+    },
     /// A stream ended before its content was complete.
     #[error("{what} is cut off: {detail}")]
     Truncated {

@@ -27,5 +27,5 @@ pub use layer::{LayerReader, Limits, UnpackOptions, UnpackReport};
 pub use reference::Reference;
 pub use store::{
     Attachment, BlobInfo, CacheEntry, Checked, Damage, Depth, HistoryEntry, Image, ImageUsage, Layer, LayerOptions,
-    LayerSource, Lease, Partial, Pruned, Removed, Repair, Staging, Store, StoreUsage, TreeNode,
+    LayerSource, Lease, Partial, Pruned, Removed, Repair, Staging, Store, StoreUsage, TreeNode, Verify,
 };

@@ -3,7 +3,7 @@
 use super::run::CidFile;
 use crate::Outcome;
 use crate::container::flags::{ContainerFlags, ImageAndCommand};
-use crate::container::{ask_gate, engine, request, start_failure};
+use crate::container::{ask_gate, verify_of, engine, request, start_failure};
 use crate::context::Context;
 use crate::failure::Exit;
 use crate::output;
@@ -23,7 +23,8 @@ pub struct Args {
 
 /// Makes a container and prints its id.
 pub fn run(args: Args, context: &Context) -> Outcome {
-    let asked = request::request(&args.flags, &args.rest.image_and_command)?;
+    let mut asked = request::request(&args.flags, &args.rest.image_and_command)?;
+    asked.verify = verify_of(context, args.flags.confine.verify_image.as_deref());
     context.need_root("creating a container")?;
     super::pull::ensure(context, &asked.image, &args.flags.pull, args.flags.quiet)?;
     ask_gate(context, &asked.image, args.flags.confine.policy.as_deref())?;

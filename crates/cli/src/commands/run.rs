@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::container::attach::{self, End};
 use crate::container::detach_keys::DetachKeys;
 use crate::container::flags::{ContainerFlags, ImageAndCommand};
-use crate::container::{ask_gate, engine, request, start_failure, terminal};
+use crate::container::{ask_gate, verify_of, engine, request, start_failure, terminal};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -35,7 +35,8 @@ pub struct Args {
 
 /// Makes a container, starts it, and serves it in the foreground unless it is detached.
 pub fn run(args: Args, context: &Context) -> Outcome {
-    let asked = request::request(&args.flags, &args.rest.image_and_command)?;
+    let mut asked = request::request(&args.flags, &args.rest.image_and_command)?;
+    asked.verify = verify_of(context, args.flags.confine.verify_image.as_deref());
     let streams = streams(&args)?;
     let detach_keys = DetachKeys::parse(&args.flags.detach_keys).map_err(Failure::usage)?;
     context.need_root("running a container")?;

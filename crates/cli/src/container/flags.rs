@@ -196,6 +196,10 @@ pub struct ConfineFlags {
     /// What findings in the image do: off, warn or deny, instead of `[gate] mode`
     #[arg(long, value_name = "MODE", value_parser = ["off", "warn", "deny"], hide_possible_values = true)]
     pub policy: Option<String>,
+    /// Verify the image's layers on disk before each start: off, seal (what changed since it was last compared) or content
+    /// (every byte), instead of `[image] verify`
+    #[arg(long, value_name = "HOW", value_parser = ["off", "seal", "content"], hide_possible_values = true)]
+    pub verify_image: Option<String>,
     /// Add a capability
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_add: Vec<String>,

@@ -11,8 +11,9 @@ pub mod request;
 pub mod terminal;
 pub mod values;
 
-use stockade_config::GateMode;
+use stockade_config::{GateMode, VerifyMode};
 use stockade_engine::{Engine, EngineError};
+use stockade_image::Verify;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -44,6 +45,15 @@ pub fn ask_gate(context: &Context, image: &str, mode: Option<&str>) -> Result<()
     let mut settings = context.settings.clone();
     settings.gate.mode = mode;
     gate::check_before_run(&Context { settings, unprivileged: None }, image)
+}
+
+/// How layers are verified: `flag` is `--verify-image`, which wins over the configuration.
+pub fn verify_of(context: &Context, flag: Option<&str>) -> Verify {
+    flag.and_then(|how| how.parse().ok()).unwrap_or(match context.settings.verify {
+        VerifyMode::Off => Verify::Off,
+        VerifyMode::Seal => Verify::Seal,
+        VerifyMode::Content => Verify::Content,
+    })
 }
 
 /// A failure of `run`, `create` and `exec`: docker's exit codes 125, 126, 127; 2 for wrong usage.

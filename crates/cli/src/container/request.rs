@@ -170,6 +170,7 @@ const KNOWN: &[&str] = &[
     "user",
     "userns",
     "uts",
+    "verify-image",
     "volume",
     "workdir",
 ];

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
+use stockade_image::{Store, Verify};
 use stockade_network::{DnsOptions, ExtraHost, HostResolver, Mode as NetworkMode, PortMapping};
 use stockade_sandbox::{Created, ExitStatus, Running, Stdio, User, resolve_user_in};
 
@@ -49,6 +50,7 @@ pub(super) struct OurEnds {
 impl Monitor {
     /// Starts the container and returns its first process's id.
     pub(super) fn launch(&mut self) -> Result<i32, EngineError> {
+        self.verify_layers()?;
         let user = resolve_user(&self.spec, &self.paths.upper())?;
         let around = Surroundings { engine: &self.engine, paths: &self.paths, user: &user, terminal: self.terminal };
         let plan = plan(&self.spec, &around)?;
@@ -152,6 +154,16 @@ impl Monitor {
         self.warnings.extend(conf.note.filter(|_| mode == NetworkMode::Bridge));
         let path = self.paths.resolv_conf();
         fs::write(&path, conf.text).map_err(io_error("write", &path))
+    }
+
+    /// Before anything of the image is read.
+    fn verify_layers(&self) -> Result<(), EngineError> {
+        let how = self.spec.confine.verify;
+        if how == Verify::Off {
+            return Ok(());
+        }
+        let store = Store::open(self.engine.root())?;
+        Ok(store.verify_layers(&self.spec.lower, how)?)
     }
 
     fn write_hosts(&self, ip: Option<IpAddr>, gateway: Option<IpAddr>) -> Result<(), EngineError> {

@@ -42,6 +42,7 @@ mod ondemand;
 mod pulled;
 mod referrers;
 mod reserve;
+mod seal;
 mod session;
 mod usage;
 
@@ -57,6 +58,7 @@ pub use layers::{Layer, LayerOptions, LayerSource};
 pub use leases::Lease;
 pub use pulled::Partial;
 pub use referrers::Attachment;
+pub use seal::Verify;
 pub use session::Staging;
 pub use usage::{ImageUsage, StoreUsage, TreeNode};
 

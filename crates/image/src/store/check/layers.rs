@@ -51,7 +51,7 @@ impl Store {
 
     /// Unpacks the layer's blob once more and tells how the directory differs from that. A blob that is missing or
     /// damaged says nothing about the directory: the check of blobs and images tells of it.
-    fn compare_layer(&self, meta: &Meta) -> Result<Option<String>> {
+    pub(in crate::store) fn compare_layer(&self, meta: &Meta) -> Result<Option<String>> {
         if meta.blob_on_demand && self.stored_blob_size(&meta.blob.digest).is_none() {
             return Ok(match self.pack_again(meta, std::io::sink()) {
                 Ok(()) => None,
@@ -60,6 +60,11 @@ impl Store {
             });
         }
         let Ok(Some((staging, _))) = self.unpack_aside(meta) else { return Ok(None) };
+        self.compare_with(meta, &staging)
+    }
+
+    /// How the layer's directory differs from its blob, which was unpacked to `staging`.
+    pub(in crate::store) fn compare_with(&self, meta: &Meta, staging: &Staging) -> Result<Option<String>> {
         let wanted = staging.path().join("fs");
         let found = self.layer_path(&meta.diff_id).join("fs");
         let open = |path: &std::path::Path| File::open(path).map_err(ImageError::on("open", path));
@@ -73,7 +78,7 @@ impl Store {
     }
 
     /// A layer's blob, unpacked to a private directory. `None` if the blob is not there, an error if it is damaged.
-    pub(super) fn unpack_aside(&self, meta: &Meta) -> Result<Option<(Staging, Ingested)>> {
+    pub(in crate::store) fn unpack_aside(&self, meta: &Meta) -> Result<Option<(Staging, Ingested)>> {
         let blob = match self.open_stored_blob(&meta.blob.digest) {
             Err(ImageError::MissingBlob { .. }) => return Ok(None),
             other => other?,
