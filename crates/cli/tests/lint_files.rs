@@ -298,3 +298,35 @@ fn hadolints_answer_and_shellchecks_are_given_where_asked() {
     let line = more.lines().find(|l| l.contains("SC2004")).unwrap();
     assert!(line.starts_with("Dockerfile:2:40:"), "{line}");
 }
+
+#[test]
+fn rules_are_explained_whatever_the_environment_sets() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = run(dir.path(), &["lint", "--explain", "DL3008"]);
+    assert!(out.status.success() && text(&out.stdout).contains("unpinned-apt"), "{}", text(&out.stderr));
+    assert_eq!(run(dir.path(), &["lint", "--explain", "DL3008", "Dockerfile"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_base_with_exploited_holes_is_named_where_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    std::fs::create_dir_all(at.join("root/etc")).unwrap();
+    std::fs::create_dir_all(at.join("root/var/lib/dpkg")).unwrap();
+    std::fs::write(at.join("root/etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
+    let package = "Package: policykit-1\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0.105-31\nMaintainer: x <x@x>\nDescription: x\n\n";
+    std::fs::write(at.join("root/var/lib/dpkg/status"), package).unwrap();
+    let tar = std::process::Command::new("tar").args(["-C", "root", "-cf", "root.tar", "."]).current_dir(at).status();
+    assert!(tar.unwrap().success());
+    let imported = run(at, &["import", "root.tar", "old:1"]);
+    assert!(imported.status.success(), "{}", text(&imported.stderr));
+    std::fs::write(at.join("Dockerfile"), "FROM old:1\nCMD [\"x\"]\n").unwrap();
+    let asked = run(at, &["lint", "-f", "gnu", "--enable", "exploited-base"]);
+    let said = text(&asked.stdout);
+    assert!(said.contains("CVE-2021-4034 (policykit-1)") && said.contains("SD1008"), "{said}{}", text(&asked.stderr));
+    // Unasked it costs nothing; an image that is not here is no silence.
+    assert!(!text(&run(at, &["lint", "-f", "gnu"]).stdout).contains("SD1008"));
+    std::fs::write(at.join("Dockerfile"), "FROM other:1\nCMD [\"x\"]\n").unwrap();
+    let asked = run(at, &["lint", "--enable", "SD1008"]);
+    assert!(text(&asked.stderr).contains("`other:1` is not in the store"), "{}", text(&asked.stderr));
+}

@@ -47,6 +47,19 @@ pub fn unpinned(bytes: &[u8], name: &str) -> Vec<(String, String)> {
     rules::unpinned(&file).into_iter().map(|(base, word)| (base, word.text.clone())).collect()
 }
 
+/// Base images that a file names, without stages and without those that a variable decides.
+pub fn bases(bytes: &[u8], name: &str) -> Vec<String> {
+    let parsed = parse_fragment(bytes, name);
+    let options = Options::default();
+    let file = File::new(&parsed.dockerfile, &options);
+    let images = file.stages().map(|(_, from, _)| from.image.value.as_str());
+    let mut found: Vec<String> =
+        images.filter(|i| !i.contains('$') && *i != "scratch" && !file.is_stage(i)).map(str::to_owned).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// Checks one file. A fragment without `FROM` is fine.
 pub fn lint(bytes: &[u8], name: &str, options: &Options) -> Report {
     let parsed = parse_fragment(bytes, name);

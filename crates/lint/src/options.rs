@@ -53,6 +53,8 @@ pub struct Options {
     pub enabled: Vec<String>,
     /// Versions of packages by the image that a stage stands on: what `unpinned-apt` is mended with.
     pub pins: BTreeMap<String, BTreeMap<String, String>>,
+    /// Holes known to be exploited, by base image as the file names it: what `exploited-base` reports.
+    pub exploited: BTreeMap<String, Vec<String>>,
     /// The `shellcheck` program that reads the scripts, too; what it finds beyond our rules is added.
     pub shellcheck: Option<PathBuf>,
     /// hadolint's answer where ours differs on purpose (docs/LINT-DIFF.md): only its rules, its reading of them, and one

@@ -38,6 +38,25 @@ pub(crate) fn is_known(id: &str) -> bool {
     )
 }
 
+/// Checks that fail by an option with which a container loses what its level keeps.
+const WEAKENING: [&str; 15] = [
+    "privileged-container",
+    "added-capabilities",
+    "cap-dac-read-search",
+    "cap-sys-module",
+    "cap-sys-admin",
+    "cap-sys-ptrace",
+    "host-network",
+    "host-pid",
+    "host-ipc",
+    "host-uts",
+    "host-userns",
+    "seccomp-off",
+    "sensitive-host-mount",
+    "docker-socket-mounted",
+    "compat-confinement",
+];
+
 /// The line. `program` is `docker` or `stockade`, `container` its `inspect`, `image` that of its image (to leave out what
 /// the image sets by itself), `ids` the checks to satisfy.
 pub fn run_line(program: &str, container: &Value, image: Option<&Value>, ids: &[&str]) -> String {
@@ -76,9 +95,18 @@ impl<'v> Line<'v> {
         self.push(value);
     }
 
-    /// Whether a weakness is to be removed.
+    /// Whether a weakness is to be removed. `weakened-confinement` stands for each option that gives something away.
     fn cure(&self, id: &str) -> bool {
-        self.ids.contains(&id)
+        self.ids.contains(&id) || (self.ids.contains(&"weakened-confinement") && WEAKENING.contains(&id))
+    }
+
+    /// The level to ask for; the default needs no word.
+    fn level(&self) -> &'v str {
+        match self.text("/Stockade/Confinement") {
+            "compat" if !self.cure("compat-confinement") => "compat",
+            "strict" => "strict",
+            _ => "",
+        }
     }
 
     fn host(&self, key: &str) -> Option<&'v Value> {
@@ -216,6 +244,10 @@ impl<'v> Line<'v> {
             ("UsernsMode", "--userns", "host-userns", "private"),
         ] {
             let mode = self.host(key).and_then(Value::as_str).unwrap_or("");
+            // Level compat has the host's user namespace by itself.
+            if key == "UsernsMode" && mode == "host" && self.level() == "compat" {
+                continue;
+            }
             if !["", plain].contains(&mode) && !(mode == "host" && self.cure(id)) {
                 self.option(flag, mode);
             }
@@ -227,6 +259,10 @@ impl<'v> Line<'v> {
     }
 
     fn privileges(&mut self) {
+        let level = self.level();
+        if !level.is_empty() {
+            self.option("--confine", level);
+        }
         if self.host("Privileged") == Some(&Value::Bool(true)) && !self.cure("privileged-container") {
             self.push("--privileged");
         }
@@ -392,5 +428,20 @@ mod tests {
             assert!(same.contains(word), "{word}: {same}");
         }
         assert!(!same.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_level_stays_unless_it_is_the_weakness() {
+        let compat = json!({"Name": "/c", "Config": {"Image": "box", "Cmd": ["sleep", "1"]},
+            "HostConfig": {"PidMode": "host", "UsernsMode": "host", "CapAdd": ["SYS_ADMIN"]}, "Stockade": {"Confinement": "compat"}});
+        let line = |ids: &[&str]| run_line("stockade", &compat, None, ids);
+        assert_eq!(line(&["host-pid"]), "stockade run -d --name c --confine compat --cap-add SYS_ADMIN box sleep 1");
+        assert_eq!(
+            line(&["compat-confinement", "host-userns"]),
+            "stockade run -d --name c --pid host --cap-add SYS_ADMIN box sleep 1"
+        );
+        assert_eq!(line(&["weakened-confinement"]), "stockade run -d --name c box sleep 1");
+        let strict = json!({"Name": "/c", "Config": {"Image": "box"}, "HostConfig": {"PidMode": "host"}, "Stockade": {"Confinement": "strict"}});
+        assert_eq!(run_line("stockade", &strict, None, &["host-pid"]), "stockade run -d --name c --confine strict box");
     }
 }

@@ -1,5 +1,6 @@
 //! `stockade lint`
 
+mod exploited;
 mod fix;
 mod pins;
 mod lsp;
@@ -94,7 +95,7 @@ pub struct Args {
     #[arg(long, requires = "undo")]
     force: bool,
     /// Explain a rule
-    #[arg(long, value_name = "ID", exclusive = true)]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["files", "fix", "undo", "list", "lsp"])]
     explain: Option<String>,
     /// List all rules
     #[arg(long)]
@@ -207,7 +208,7 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     }
     let mut results = Vec::new();
     for path in &files {
-        results.push(one(path, &args, &settings.options)?);
+        results.push(one(path, &args, &settings.options, context)?);
     }
     for linted in &results {
         for complaint in &linted.report.unused_ignores {
@@ -266,13 +267,19 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn one(path: &Path, args: &Args, options: &Options) -> Result<Linted, Failure> {
+fn one(path: &Path, args: &Args, options: &Options, context: &Context) -> Result<Linted, Failure> {
     let name = match &args.file_path_in_report {
         Some(name) => name.clone(),
         None if path == Path::new("-") => "stdin".to_owned(),
         None => path.display().to_string(),
     };
-    let mut linted = Linted::new(&read(path)?, &name, options);
+    let bytes = read(path)?;
+    let mut linted = if exploited::wanted(options) {
+        let exploited = exploited::of(&bytes, &name, context)?;
+        Linted::new(&bytes, &name, &Options { exploited, ..options.clone() })
+    } else {
+        Linted::new(&bytes, &name, options)
+    };
     match linted.report.shellcheck_failed.take() {
         None => Ok(linted),
         Some(error) => Err(Failure::from(error)

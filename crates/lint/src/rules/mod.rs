@@ -188,6 +188,7 @@ mod tests {
             trusted_registries: vec!["docker.io".to_owned(), "*.trusted.example".to_owned()],
             label_schema: schema.map(|(n, t)| (n.to_owned(), t)).into(),
             strict_labels: true,
+            exploited: [("exploited:1".to_owned(), vec!["CVE-2024-3094 (xz-utils)".to_owned()])].into(),
             ..Options::default()
         }
     }

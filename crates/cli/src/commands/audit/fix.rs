@@ -6,6 +6,7 @@ use std::path::Path;
 use stockade_audit::Answer;
 use stockade_audit::fix::{self, Context as FixContext, Plan};
 use stockade_audit::host::Host;
+use stockade_audit::select::named;
 
 use super::gather::Gathered;
 use super::{Args, state};
@@ -22,6 +23,9 @@ pub fn fix(chosen: &[String], yes: bool, args: &Args, gathered: Gathered, contex
     };
     let directory = std::env::current_dir()?;
     let fix_context = FixContext { host: &host, docker: docker.as_ref(), engines: &engines, directory: &directory };
+    for name in chosen.iter().filter(|n| !report.checks.iter().any(|c| named(&c.meta, n))) {
+        output::warn(&format!("{name} is no check of what is audited here: name its target (`stockade audit --list`)"));
+    }
     let plan = fix::plan(&report, chosen, &fix_context);
     show(&plan)?;
     if plan.changes.is_empty() {
