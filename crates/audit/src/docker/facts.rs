@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::api::{Api, ApiError};
+use super::unit;
 use crate::content::Content;
 use crate::host::Host;
 
@@ -216,7 +217,9 @@ impl DockerFacts {
 
     /// What the files of a host that does not run say about its daemon.
     pub fn from_files(host: &Host) -> DockerFacts {
-        DockerFacts { config: Config::read(host, config_path(&[])), ..DockerFacts::default() }
+        let arguments = unit::arguments(host);
+        let config = Config::read(host, config_path(&arguments));
+        DockerFacts { config, arguments, ..DockerFacts::default() }
     }
 
     /// A setting of the daemon: a `--flag` of its command line (given as `=value`, as the next argument or alone, which

@@ -2,3 +2,4 @@
 
 pub mod api;
 pub mod facts;
+pub(crate) mod unit;

@@ -1,12 +1,13 @@
 //! Cures of the daemon's settings: members of `daemon.json`, and where the command line says otherwise, a systemd drop-in
 //! that starts the daemon without the flag.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::json_edit;
 use crate::docker::facts::DockerFacts;
+use crate::docker::unit;
 use crate::host::Host;
 
 /// What a cure does to a setting.
@@ -74,22 +75,16 @@ pub(crate) fn cured(text: &str, setting: &Setting) -> Result<String, String> {
 
 /// Where our drop-in is.
 pub(crate) const DROP_IN: &str = "/etc/systemd/system/docker.service.d/90-stockade.conf";
-const UNITS: [&str; 3] = [
-    "/etc/systemd/system/docker.service",
-    "/usr/lib/systemd/system/docker.service",
-    "/lib/systemd/system/docker.service",
-];
 
 /// A drop-in that starts dockerd as the unit (or our drop-in) does, but without a flag. Source: systemd.unit(5),
 /// systemd.service(5): an empty `ExecStart=` clears the list.
 pub(crate) fn without_flag(host: &Host, current: Option<&str>, flag: &str) -> Result<String, String> {
-    let command = match current.and_then(exec_start) {
+    let command = match current.and_then(unit::exec_start) {
         Some(command) => command,
-        None => {
-            let unit = UNITS.iter().find_map(|p| host.read_text(Path::new(p)).ok().flatten());
-            exec_start(&unit.ok_or("docker.service was not found: dockerd was not started by systemd")?)
-                .ok_or("docker.service has no ExecStart")?
-        }
+        None => unit::exec_start(
+            &unit::text(host).ok_or("docker.service was not found: dockerd was not started by systemd")?,
+        )
+        .ok_or("docker.service has no ExecStart")?,
     };
     let words: Vec<&str> = command.split_whitespace().collect();
     let mut kept = Vec::new();
@@ -120,13 +115,6 @@ fn short_of(flag: &str) -> Option<&'static str> {
         "debug" => Some("-D"),
         _ => None,
     }
-}
-
-/// The last command of a unit, with continued lines joined.
-fn exec_start(unit: &str) -> Option<String> {
-    let joined = unit.replace("\\\n", " ");
-    let last = joined.lines().filter_map(|l| l.trim().strip_prefix("ExecStart=")).rfind(|c| !c.trim().is_empty())?;
-    Some(last.trim().to_owned())
 }
 
 /// Whether the command line sets what the cure wants otherwise.
