@@ -4,7 +4,7 @@ use crate::checks::containers::{names_socket, reaches_socket};
 use crate::checks::images::looks_secret;
 use crate::kubernetes::moving_tag;
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Answer, CheckResult, Degree, Meta, Section, Verdict};
+use crate::model::{Answer, CheckResult, Degree, Meta, Verdict, meta_of};
 use crate::yaml::{Node, YamlError, parse};
 
 struct ServiceCheck {
@@ -12,16 +12,7 @@ struct ServiceCheck {
     test: fn(&Node, &mut Vec<String>),
 }
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Compose, title, why, fix, level: 1, effort: Low, risk }
-}
+meta_of!(Compose, (risk: Degree), level: 1, effort: Low, risk: risk);
 
 macro_rules! check {
     ($id:literal, $r:literal, $risk:ident, $title:literal, $why:literal, $fix:literal, $test:expr) => {

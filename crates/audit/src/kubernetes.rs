@@ -2,7 +2,7 @@
 //! workloads. Source: <https://kubernetes.io/docs/concepts/security/pod-security-standards/>.
 
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Answer, CheckResult, Degree, Meta, Section, Verdict};
+use crate::model::{Answer, CheckResult, Degree, Meta, Verdict, meta_of};
 use crate::yaml::{Node, YamlError, parse};
 
 /// Capabilities that baseline lets a container add.
@@ -104,17 +104,7 @@ struct PodCheck {
     test: fn(&Pod<'_>, &mut Faults),
 }
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Kubernetes, title, why, fix, level, effort: Low, risk }
-}
+meta_of!(Kubernetes, (level: u8, risk: Degree), level: level, effort: Low, risk: risk);
 
 macro_rules! check {
     ($id:literal, [$($r:literal),+], $level:literal, $risk:ident, $title:literal, $why:literal, $fix:literal, $test:expr) => {

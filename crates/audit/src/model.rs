@@ -191,3 +191,22 @@ impl Report {
         self.checks.iter().filter(|c| c.result == answer && c.waived.is_none()).count()
     }
 }
+
+/// The function `meta` of a file of checks: a [`Meta`] of one section, with what differs from check to check as arguments
+/// between its references and its title.
+macro_rules! meta_of {
+    ($section:ident, ($($name:ident: $type:ty),*), level: $level:expr, effort: $effort:expr, risk: $risk:expr) => {
+        const fn meta(
+            id: &'static str,
+            refs: &'static [&'static str],
+            $($name: $type,)*
+            title: &'static str,
+            why: &'static str,
+            fix: &'static str,
+        ) -> $crate::model::Meta {
+            let section = $crate::model::Section::$section;
+            $crate::model::Meta { id, refs, section, title, why, fix, level: $level, effort: $effort, risk: $risk }
+        }
+    };
+}
+pub(crate) use meta_of;

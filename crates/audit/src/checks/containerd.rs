@@ -8,22 +8,12 @@ use super::HostCheck;
 use super::daemon_files::{Place, mode_within, owned_by};
 use crate::host::Host;
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 const PROGRAMS: [&str; 3] = ["/usr/bin/containerd", "/usr/local/bin/containerd", "/usr/sbin/containerd"];
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Containerd, title, why, fix, level, effort: Low, risk }
-}
+meta_of!(Containerd, (level: u8, risk: Degree), level: level, effort: Low, risk: risk);
 
 /// Who can change the file, or the words of it, is root.
 const FILES: &str = "Who can change this file controls containerd, and containerd is root.";

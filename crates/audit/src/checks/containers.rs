@@ -7,7 +7,7 @@ pub(crate) use super::container_values::{names_socket, reaches_socket};
 use super::{EachCheck, shown};
 use crate::docker::facts::Kind;
 use crate::model::Degree::{High, Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
 /// The capabilities that docker gives every container.
 pub(crate) const DOCKER_DEFAULT_CAPABILITIES: [&str; 14] = [
@@ -30,18 +30,7 @@ pub(crate) const DOCKER_DEFAULT_CAPABILITIES: [&str; 14] = [
 /// Host directories that a container must not be able to write.
 const SENSITIVE_DIRECTORIES: [&str; 8] = ["/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr"];
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    effort: Degree,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Containers, title, why, fix, level, effort, risk }
-}
+meta_of!(Containers, (level: u8, effort: Degree, risk: Degree), level: level, effort: effort, risk: risk);
 
 macro_rules! check {
     ($id:literal, [$($r:literal),+], $level:literal, $effort:ident, $risk:ident, $title:literal, $why:literal, $fix:literal, $test:expr) => {

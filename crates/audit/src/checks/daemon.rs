@@ -5,20 +5,9 @@ use serde_json::Value;
 use super::{DaemonCheck, shown};
 use crate::docker::facts::DockerFacts;
 use crate::model::Degree::{High, Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    effort: Degree,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Daemon, title, why, fix, level, effort, risk }
-}
+meta_of!(Daemon, (level: u8, effort: Degree, risk: Degree), level: level, effort: effort, risk: risk);
 
 macro_rules! check {
     ($id:literal, [$($r:literal),+], $level:literal, $effort:ident, $risk:ident, $title:literal, $why:literal, $fix:literal, $test:expr) => {

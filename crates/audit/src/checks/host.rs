@@ -9,19 +9,9 @@ use super::{HostCheck, shown};
 use crate::docker::facts::DockerFacts;
 use crate::host::Host;
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    effort: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Host, title, why, fix, level, effort, risk: Low }
-}
+meta_of!(Host, (level: u8, effort: Degree), level: level, effort: effort, risk: Low);
 
 macro_rules! audited {
     ($id:literal, $r:literal, $path:literal) => {

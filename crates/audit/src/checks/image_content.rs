@@ -6,19 +6,9 @@ use super::EachCheck;
 use crate::content::Content;
 use crate::docker::facts::DockerFacts;
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::ImageContent, title, why, fix, level, effort: Medium, risk }
-}
+meta_of!(ImageContent, (level: u8, risk: Degree), level: level, effort: Medium, risk: risk);
 
 /// Programs that every distribution has with set-user-ID or set-group-ID bits. None is needed in a container with
 /// no-new-privileges, so they fail as others do; the evidence counts them apart.

@@ -5,19 +5,9 @@ use serde_json::Value;
 use super::{EachCheck, shown};
 use crate::docker::facts::{DockerFacts, Kind};
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    effort: Degree,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Images, title, why, fix, level: 1, effort, risk }
-}
+meta_of!(Images, (effort: Degree, risk: Degree), level: 1, effort: effort, risk: risk);
 
 /// All checks of this section.
 #[rustfmt::skip]

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::HostCheck;
 use crate::host::{Host, sysctl_path};
 use crate::model::Degree::{High, Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Meta, Verdict, meta_of};
 
 /// A check of one kernel setting.
 pub(crate) struct SysctlCheck {
@@ -21,17 +21,7 @@ pub(crate) struct SysctlCheck {
     good: fn(i64) -> bool,
 }
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Kernel, title, why, fix, level, effort: Low, risk }
-}
+meta_of!(Kernel, (level: u8, risk: Degree), level: level, effort: Low, risk: risk);
 
 macro_rules! sysctl {
     ($id:literal, [$($r:literal),+], $level:literal, $risk:ident, $key:literal, $wanted:literal, $good:expr, $title:literal, $why:literal) => {

@@ -5,17 +5,9 @@ use serde_json::Value;
 use super::DaemonCheck;
 use crate::docker::facts::DockerFacts;
 use crate::model::Degree::Low;
-use crate::model::{Meta, Section, Verdict};
+use crate::model::{Verdict, meta_of};
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Operations, title, why, fix, level: 1, effort: Low, risk: Low }
-}
+meta_of!(Operations, (), level: 1, effort: Low, risk: Low);
 
 /// All checks of this section.
 pub(super) static CHECKS: &[DaemonCheck] = &[

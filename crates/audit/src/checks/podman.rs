@@ -9,7 +9,7 @@ use super::HostCheck;
 use super::daemon_files::{Place, mode_within, owned_by};
 use crate::host::Host;
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
 const PROGRAMS: [&str; 2] = ["/usr/bin/podman", "/usr/local/bin/podman"];
 pub(crate) static SOCKET: Place = Place::Paths(&["/run/podman/podman.sock"]);
@@ -18,17 +18,7 @@ const POLICY: &str = "/etc/containers/policy.json";
 const CONF: [&str; 2] = ["/usr/share/containers/containers.conf", "/etc/containers/containers.conf"];
 const REGISTRIES: &str = "/etc/containers/registries.conf";
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Podman, title, why, fix, level, effort: Low, risk }
-}
+meta_of!(Podman, (level: u8, risk: Degree), level: level, effort: Low, risk: risk);
 
 /// All checks of this section.
 #[rustfmt::skip]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{EachCheck, shown};
 use crate::host::Host;
 use crate::model::Degree::{High, Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Meta, Section, Verdict, meta_of};
 
 /// Where Stockade keeps what, and how it is set. The caller reads the settings; this room looks at the files.
 #[derive(Debug, Default)]
@@ -30,17 +30,7 @@ pub(crate) struct StockadeCheck {
     pub(crate) test: fn(&StockadeFacts) -> Verdict,
 }
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    level: u8,
-    risk: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Stockade, title, why, fix, level, effort: Low, risk }
-}
+meta_of!(Stockade, (level: u8, risk: Degree), level: level, effort: Low, risk: risk);
 
 /// Checks of Stockade's files and settings.
 #[rustfmt::skip]

@@ -5,18 +5,9 @@ use serde_json::Value;
 use super::{DaemonCheck, shown};
 use crate::docker::facts::DockerFacts;
 use crate::model::Degree::{Low, Medium};
-use crate::model::{Degree, Meta, Section, Verdict};
+use crate::model::{Degree, Verdict, meta_of};
 
-const fn meta(
-    id: &'static str,
-    refs: &'static [&'static str],
-    effort: Degree,
-    title: &'static str,
-    why: &'static str,
-    fix: &'static str,
-) -> Meta {
-    Meta { id, refs, section: Section::Swarm, title, why, fix, level: 1, effort, risk: Medium }
-}
+meta_of!(Swarm, (effort: Degree), level: 1, effort: effort, risk: Medium);
 
 /// All checks of this section.
 #[rustfmt::skip]
