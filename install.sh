@@ -15,8 +15,9 @@ cargo build --release --locked -p stockade-cli
 prefix=${PREFIX:-/usr/local}
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 install -D -m 0755 "$target/release/stockade" "$prefix/bin/stockade"
-# The same program as an OCI runtime, for podman and others that give it no verb before theirs.
-ln -sf stockade "$prefix/bin/stockade-oci"
+# The OCI runtime alone: for podman and others that give it no verb before theirs, and for `stockade oci` itself.
+rm -f "$prefix/bin/stockade-oci"
+install -m 0755 "$target/release/stockade-oci" "$prefix/bin/stockade-oci"
 echo "installed $prefix/bin/stockade"
 [ "${1:-}" = "--no-example" ] && exit 0
 

@@ -4,6 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use unicode_width::UnicodeWidthStr;
 
+/// Text from images may hold escape codes that would drive the terminal: control characters are shown, not obeyed.
+pub use stockade_runtime::words::{printable, printable_lines};
+
 use crate::failure::Failure;
 
 /// Writes to stdout. A reader that went away is a failure that nobody is told of (see `Failure::is_broken_pipe`).
@@ -155,24 +158,6 @@ impl Table {
     pub fn print(&self) -> Result<(), Failure> {
         to_stdout(&self.render(terminal_width()))
     }
-}
-
-/// Text from images may hold escape codes that would drive the terminal: control characters are shown, not obeyed.
-pub fn printable(text: &str) -> String {
-    if text.chars().any(char::is_control) {
-        text.chars()
-            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-            .collect()
-    } else {
-        text.to_owned()
-    }
-}
-
-/// As [`printable`], for text of several lines.
-pub fn printable_lines(text: &str) -> String {
-    text.split_inclusive('\n')
-        .map(|line| line.strip_suffix('\n').map_or_else(|| printable(line), |l| printable(l) + "\n"))
-        .collect()
 }
 
 fn cut(text: &str, width: usize) -> String {

@@ -52,7 +52,8 @@ fn io_error<'p>(what: &'static str, path: &'p Path) -> impl FnOnce(io::Error) ->
 /// A name that no other process chooses at the same time: the prefix and 64 random bits in hex.
 pub fn temporary_name() -> String {
     let mut bytes = [0u8; 8];
-    if getrandom::fill(&mut bytes).is_err() {
+    // The kernel's own call: a static program would look for the C library's by name, and read a device instead.
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) != Ok(bytes.len()) {
         // Without a random source the process id and the clock still keep two processes apart.
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
         bytes[..4].copy_from_slice(&std::process::id().to_le_bytes());

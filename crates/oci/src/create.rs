@@ -8,7 +8,7 @@ use stockade_sandbox::{Created, Running, Stdio, gate, process::start_time};
 use crate::listener::Listener;
 use crate::runtime::{Runtime, run_hooks};
 use crate::spec::{IdMapping, Spec};
-use crate::state::{Container, GATE, Stored, read_spec};
+use crate::state::{Container, GATE, Stored, read_spec_and_bytes};
 use crate::translate::{self, Surroundings, Translated};
 use crate::{OciError, Result, console};
 
@@ -38,6 +38,22 @@ pub struct Started {
     pub terminal: Option<OwnedFd>,
     /// For the log.
     pub warnings: Vec<String>,
+    container: Container,
+    spec: Spec,
+}
+
+/// What is needed to remove a container that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    container: Container,
+    spec: Spec,
+}
+
+impl Started {
+    /// The first process and its terminal, and what is left to remove after its end.
+    pub fn split(self) -> (Running, Option<OwnedFd>, Ended) {
+        (self.running, self.terminal, Ended { container: self.container, spec: self.spec })
+    }
 }
 
 /// A claimed id, a read bundle.
@@ -93,7 +109,14 @@ impl Runtime {
             let _ = self.delete(id, true);
             return Err(e);
         }
-        Ok(Started { running, terminal, warnings: prepared.translated.warnings })
+        let Prepared { container, spec, translated, .. } = prepared;
+        Ok(Started { running, terminal, warnings: translated.warnings, container, spec })
+    }
+
+    /// Removes a container that [`Runtime::run`] started and whose first process has been waited for. Returns warnings for
+    /// the log.
+    pub fn remove_ended(&self, started: &Ended) -> Result<Vec<String>> {
+        crate::runtime::remove(&started.container, Ok(&started.spec))
     }
 
     fn prepare(&self, id: &str, options: &CreateOptions, foreground: bool) -> Result<Prepared> {
@@ -101,7 +124,7 @@ impl Runtime {
             std::fs::canonicalize(&options.bundle).map_err(OciError::io("find the bundle", &options.bundle))?;
         crate::state::check_id(id)?;
         let config = bundle.join("config.json");
-        let spec = read_spec(&config)?;
+        let (spec, text) = read_spec_and_bytes(&config)?;
         let around = Surroundings {
             id,
             bundle: &bundle,
@@ -121,7 +144,7 @@ impl Runtime {
         let dir = Container::claim(self.root(), id)?;
         let claim = Claim { dir: dir.clone(), keep: false };
         let copy = dir.join("config.json");
-        std::fs::copy(&config, &copy).map_err(OciError::io("write", &copy))?;
+        std::fs::write(&copy, text).map_err(OciError::io("write", &copy))?;
         let map = translated.plan.id_map.as_ref();
         let rootfs = spec.root.as_ref().map_or_else(PathBuf::new, |root| bundle.join(&root.path));
         let stored = Stored {
@@ -142,8 +165,10 @@ impl Runtime {
     /// The process, waiting; its terminal has gone to the console socket, its state is stored.
     fn launch(&self, prepared: &mut Prepared, options: &CreateOptions) -> Result<Created> {
         let Prepared { container, spec, translated, .. } = prepared;
-        // While it is being made, hooks and others may ask.
-        container.save()?;
+        // Hooks may ask for the state while the container is being made; what a crash leaves is found by the configuration.
+        if spec.hooks.is_some() {
+            container.save()?;
+        }
         let stdio = if translated.plan.process.terminal.is_some() { None } else { Some(standard_streams()?) };
         let launched = stockade_sandbox::create(&translated.plan, stdio)
             .map_err(OciError::from)

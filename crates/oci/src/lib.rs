@@ -19,7 +19,7 @@ mod state;
 pub mod stats;
 pub mod translate;
 
-pub use create::{CreateOptions, Started};
+pub use create::{CreateOptions, Ended, Started};
 pub use default_spec::default_spec;
 pub use error::OciError;
 pub use exec::{ExecOptions, Executed};

@@ -137,11 +137,7 @@ impl Runtime {
         let container = match self.load(id) {
             Ok(container) => container,
             Err(OciError::NotFound { .. }) if force => {
-                let dir = self.root.join(id);
-                if dir.is_dir() {
-                    std::fs::remove_dir_all(&dir).map_err(OciError::io("remove", dir))?;
-                }
-                return Ok(Vec::new());
+                return remove_half_made(&self.root.join(id), id).map(|()| Vec::new());
             }
             Err(e) => return Err(e),
         };
@@ -153,22 +149,8 @@ impl Runtime {
             let _ = self.end(&container, SIGKILL);
             await_end(&pidfd);
         }
-        let mut warnings = Vec::new();
         let spec = container.spec();
-        let group = container.cgroup();
-        if group.exists() {
-            if spec.as_ref().is_ok_and(|spec| !has_own_pids(spec)) {
-                group.kill()?;
-            }
-            if let Err(e) = group.remove() {
-                warnings.push(format!("the control group stays: {}", OciError::from(e).chain()));
-            }
-        }
-        if let Err(e) = spec.and_then(|spec| run_hooks("poststop", &spec, &container, "stopped")) {
-            warnings.push(e.chain());
-        }
-        std::fs::remove_dir_all(&container.dir).map_err(OciError::io("remove", &container.dir))?;
-        Ok(warnings)
+        remove(&container, spec.as_ref())
     }
 
     /// Stops all processes where they are.
@@ -201,6 +183,48 @@ impl Runtime {
         let pids = self.load(id)?.cgroup().pids()?;
         Ok(pids.into_iter().filter_map(look_at).collect())
     }
+}
+
+/// Removes what is kept of a container whose first process has ended.
+pub(crate) fn remove(container: &Container, spec: std::result::Result<&Spec, &OciError>) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let group = container.cgroup();
+    if group.exists() {
+        if spec.is_ok_and(|spec| !has_own_pids(spec)) {
+            group.kill()?;
+        }
+        if let Err(e) = group.remove() {
+            warnings.push(format!("the control group stays: {}", OciError::from(e).chain()));
+        }
+    }
+    match spec {
+        Ok(spec) => {
+            if let Err(e) = run_hooks("poststop", spec, container, "stopped") {
+                warnings.push(e.chain());
+            }
+        }
+        Err(e) => warnings.push(e.chain()),
+    }
+    std::fs::remove_dir_all(&container.dir).map_err(OciError::io("remove", &container.dir))?;
+    Ok(warnings)
+}
+
+/// What `create` leaves when it is killed before there is a state: a directory, perhaps with the configuration, which
+/// names the control group.
+fn remove_half_made(dir: &Path, id: &str) -> Result<()> {
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    if let Ok(spec) = crate::state::read_spec(&dir.join("config.json")) {
+        let none = crate::spec::Linux::default();
+        let path = translate::cgroup_path(spec.linux.as_ref().unwrap_or(&none), id);
+        let group = stockade_sandbox::cgroup::Cgroup::open(&path);
+        if spec.linux.as_ref().is_none_or(|l| l.cgroups_path.is_none()) && group.exists() {
+            group.kill()?;
+            group.remove()?;
+        }
+    }
+    std::fs::remove_dir_all(dir).map_err(OciError::io("remove", dir))
 }
 
 fn look_at(pid: i32) -> Option<Process> {

@@ -200,8 +200,14 @@ impl Container {
 
 /// Reads a configuration.
 pub(crate) fn read_spec(path: &Path) -> Result<Spec> {
+    read_spec_and_bytes(path).map(|(spec, _)| spec)
+}
+
+/// As [`read_spec`], with the file's content as it was read.
+pub(crate) fn read_spec_and_bytes(path: &Path) -> Result<(Spec, Vec<u8>)> {
     let bytes = std::fs::read(path).map_err(OciError::io("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|source| OciError::Json { path: path.to_owned(), source })
+    let spec = serde_json::from_slice(&bytes).map_err(|source| OciError::Json { path: path.to_owned(), source })?;
+    Ok((spec, bytes))
 }
 
 /// Ended, and not waited for (proc_pid_stat(5)).

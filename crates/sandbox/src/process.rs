@@ -141,11 +141,24 @@ const EXE: &std::ffi::CStr = c"/proc/self/exe";
 pub fn run_again() -> Result<()> {
     let error = |e| SandboxError::path("run this program from a read-only mount of", "/proc/self/exe")(e);
     let tree = mount::clone_host_tree(EXE, false).or_else(|e| own_file(e).ok_or(e)).map_err(error)?;
+    execute_readonly(tree, std::env::args_os().collect()).map_err(error)
+}
+
+/// Executes the program `path` in place of this one, from a read-only mount of its file, with `args` (its name first) and
+/// our environment and descriptors. Returns only when that fails.
+pub fn run_program_from_readonly_mount(path: &std::path::Path, args: Vec<OsString>) -> Result<()> {
+    let error = |e| SandboxError::path("run from a read-only mount", path)(e);
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| error(Errno::INVAL))?;
+    let tree = mount::clone_host_tree(&name, false).map_err(error)?;
+    execute_readonly(tree, args).map_err(error)
+}
+
+fn execute_readonly(tree: OwnedFd, args: Vec<OsString>) -> Result<(), Errno> {
     let change = mount::Change { set: mount::attr::RDONLY | mount::attr::NOSUID, ..mount::Change::default() };
-    mount::set_attributes(tree.as_fd(), change).map_err(error)?;
+    mount::set_attributes(tree.as_fd(), change)?;
     let strings = |list: Vec<Vec<u8>>| list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
-    let nul = |_| error(Errno::INVAL);
-    let args = strings(std::env::args_os().map(OsString::into_encoded_bytes).collect()).map_err(nul)?;
+    let nul = |_| Errno::INVAL;
+    let args = strings(args.into_iter().map(OsString::into_encoded_bytes).collect()).map_err(nul)?;
     let pairs = std::env::vars_os().map(|(name, value)| {
         let mut pair = name.into_encoded_bytes();
         pair.push(b'=');
@@ -154,7 +167,7 @@ pub fn run_again() -> Result<()> {
     });
     let env = strings(pairs.collect()).map_err(nul)?;
     let array = |list| task::StringArray::new(<[CString]>::iter(list).map(CString::as_c_str));
-    Err(error(task::execve_fd(tree.as_fd(), &array(&args), &array(&env))))
+    Err(task::execve_fd(tree.as_fd(), &array(&args), &array(&env)))
 }
 
 /// Our program's file by its path, if it is the same file: after a change of the mount namespace `/proc/self/exe` leads to

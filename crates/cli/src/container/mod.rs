@@ -8,8 +8,9 @@ pub mod flags;
 pub mod mounts;
 pub mod refused;
 pub mod request;
-pub mod terminal;
 pub mod values;
+
+pub use stockade_runtime::terminal;
 
 use stockade_config::{GateMode, VerifyMode};
 use stockade_engine::{Engine, EngineError};

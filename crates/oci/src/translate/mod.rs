@@ -156,7 +156,8 @@ fn root(spec: &Spec, bundle: &Path) -> Result<Root> {
 pub(crate) fn cgroup_path(linux: &spec::Linux, id: &str) -> String {
     match linux.cgroups_path.as_deref() {
         Some(path) if !path.trim_matches('/').is_empty() => path.trim_matches('/').to_owned(),
-        _ => format!("stockade-oci/{id}"),
+        // Directly below the top: a directory for all of them would be made and removed with each.
+        _ => format!("stockade-oci-{id}"),
     }
 }
 

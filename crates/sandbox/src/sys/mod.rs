@@ -7,6 +7,8 @@
 pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod cred;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+mod entry;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod namespace;

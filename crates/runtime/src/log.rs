@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::args::Global;
+use crate::args::Global;
 
 /// Where words go.
 #[derive(Debug)]
@@ -21,14 +21,14 @@ impl Log {
     /// Why the command failed.
     pub fn error(&self, text: &str) {
         self.write("error", text);
-        crate::output::to_stderr(&format!("error: {}\n", crate::output::printable(text)));
+        crate::words::to_stderr(&format!("error: {}\n", crate::words::printable(text)));
     }
 
     /// What somebody should know about a command that did not fail.
     pub fn warning(&self, text: &str) {
         self.write("warning", text);
         if self.file.is_none() {
-            crate::output::warn(text);
+            crate::words::warn(text);
         }
     }
 

@@ -8,7 +8,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use stockade_sandbox::Running;
 use stockade_sandbox::process::{Signals, send_signal};
 
-use crate::container::terminal::{self, RawTerminal};
+use crate::terminal::{self, RawTerminal};
 
 /// Signals that are passed on: all that are sent to a program on purpose.
 const PASSED: &[i32] = &[1, 2, 3, 10, 12, 14, 15, 18];

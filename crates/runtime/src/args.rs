@@ -6,7 +6,13 @@ use clap::{Args, Parser, Subcommand};
 
 /// Runs containers from bundles, as runc does: for dockerd, containerd, CRI-O, Podman, and by hand
 #[derive(Debug, Parser)]
-#[command(name = "stockade oci", bin_name = "stockade oci", max_term_width = 110, arg_required_else_help = true, disable_version_flag = true)]
+#[command(
+    name = "stockade oci",
+    bin_name = "stockade oci",
+    max_term_width = 110,
+    arg_required_else_help = true,
+    disable_version_flag = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -64,7 +70,7 @@ pub enum Verb {
     /// Let the processes of a paused container go on
     Resume { id: String },
     /// Change limits of a container
-    Update(Box<super::update::Update>),
+    Update(Box<crate::update::Update>),
     /// List containers
     List(List),
     /// Print what this runtime can do

@@ -1,35 +1,33 @@
 //! Each verb is one call of the runtime.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use stockade_oci::{CreateOptions, ExecOptions, OciError, Runtime, Status, spec};
 use stockade_sandbox::process::{run_from_readonly_mount, signal_number};
 
-use super::args::{Cli, Create, Events, Exec, Kill, List, Ps, Run, Spec, Verb};
-use super::attend::{attend, block_signals};
-use super::{Log, update};
-use crate::container::terminal;
-use crate::output;
+use crate::args::{Cli, Create, Events, Exec, Kill, List, Ps, Run, Spec, Verb};
+use crate::attend::{attend, block_signals};
+use crate::{Log, update};
+use crate::{terminal, words};
 
 type Done = Result<u8, String>;
 
 /// Runs the verb; its exit code.
 pub fn run(cli: Cli, log: &Log) -> Done {
     if cli.version {
-        print(&format!(
-            "stockade-oci version {}\nspec: {}\n",
-            env!("CARGO_PKG_VERSION"),
-            stockade_oci::SPEC_VERSION
-        ))?;
+        print(&format!("stockade-oci version {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), stockade_oci::SPEC_VERSION))?;
         return Ok(0);
     }
     if cli.global.systemd_cgroup {
         return Err("--systemd-cgroup is not available: use the cgroupfs driver (dockerd --exec-opt native.cgroupdriver=cgroupfs, containerd SystemdCgroup = false)".to_owned());
     }
     if !matches!(cli.global.rootless.as_str(), "auto" | "false") {
-        return Err(format!("--rootless {} is not available: containers are made with root's rights", cli.global.rootless));
+        return Err(format!(
+            "--rootless {} is not available: containers are made with root's rights",
+            cli.global.rootless
+        ));
     }
     let runtime = Runtime::new(cli.global.root.clone().unwrap_or_else(default_root));
     let failed = |e: OciError| e.chain();
@@ -37,7 +35,7 @@ pub fn run(cli: Cli, log: &Log) -> Done {
         None => return Err("which verb? `stockade oci --help` lists them".to_owned()),
         Some(Verb::Create(args)) => {
             let options = create_options(&args)?;
-            keep_our_program(&args.bundle)?;
+            keep_our_program()?;
             warn(log, runtime.create(&args.id, &options).map_err(failed)?);
         }
         Some(Verb::Start { id }) => runtime.start(&id).map_err(failed)?,
@@ -73,7 +71,7 @@ fn pretty(value: &serde_json::Value) -> String {
 }
 
 fn print(text: &str) -> Result<(), String> {
-    output::to_stdout(text).map_err(|_| "cannot write to standard output".to_owned())
+    words::to_stdout(text)
 }
 
 fn warn(log: &Log, warnings: Vec<String>) {
@@ -102,35 +100,28 @@ fn listen_fds() -> u32 {
     std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
-/// A container's root that is the host's root could overwrite this program through /proc/self/exe (CVE-2019-5736).
-fn keep_our_program(bundle: &Path) -> Result<(), String> {
-    // What is wrong with the configuration is said by whoever reads it next.
-    let shares_ids = std::fs::read(bundle.join("config.json"))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<spec::Spec>(&text).ok())
-        .is_some_and(|spec| !has_own_ids(&spec));
-    if shares_ids { run_from_readonly_mount().map_err(|e| OciError::from(e).chain()) } else { Ok(()) }
-}
-
-fn has_own_ids(spec: &spec::Spec) -> bool {
-    spec.linux.as_ref().is_some_and(|l| l.namespaces.iter().any(|n| n.kind == "user"))
+/// Whatever the arguments looked like before they were read: no container's root may overwrite this program through
+/// /proc/self/exe (CVE-2019-5736).
+fn keep_our_program() -> Result<(), String> {
+    run_from_readonly_mount().map_err(|e| OciError::from(e).chain())
 }
 
 fn run_verb(runtime: &Runtime, args: &Run, log: &Log) -> Done {
     let options = create_options(&args.create)?;
-    keep_our_program(&args.create.bundle)?;
+    keep_our_program()?;
     let failed = |e: OciError| e.chain();
     let id = &args.create.id;
     let foreground = !args.detach;
     let signals = if foreground { block_signals() } else { None };
-    let started = runtime.run(id, &options, foreground && options.console_socket.is_none()).map_err(failed)?;
-    warn(log, started.warnings);
+    let mut started = runtime.run(id, &options, foreground && options.console_socket.is_none()).map_err(failed)?;
+    warn(log, std::mem::take(&mut started.warnings));
     if args.detach {
         return Ok(0);
     }
-    let code = attend(started.running, started.terminal, signals)?;
+    let (running, terminal, ended) = started.split();
+    let code = attend(running, terminal, signals)?;
     if !args.keep {
-        warn(log, runtime.delete(id, true).map_err(failed)?);
+        warn(log, runtime.remove_ended(&ended).map_err(failed)?);
     }
     Ok(code)
 }
@@ -148,9 +139,7 @@ fn exec(runtime: &Runtime, args: &Exec, log: &Log) -> Done {
     let failed = |e: OciError| e.chain();
     let container = runtime.load(&args.id).map_err(failed)?;
     let spec = container.configuration().map_err(failed)?;
-    if !has_own_ids(&spec) {
-        run_from_readonly_mount().map_err(|e| OciError::from(e).chain())?;
-    }
+    keep_our_program()?;
     let process = match &args.process {
         Some(path) => {
             let text = std::fs::read(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
@@ -222,7 +211,7 @@ fn ps(runtime: &Runtime, args: &Ps) -> Result<(), String> {
     for p in processes {
         let _ = writeln!(text, "{:>10} {:>8} {:>8} {}", p.uid, p.pid, p.parent, p.command);
     }
-    print(&output::printable_lines(&text))
+    print(&words::printable_lines(&text))
 }
 
 fn list(runtime: &Runtime, args: &List) -> Result<(), String> {
@@ -245,7 +234,7 @@ fn list(runtime: &Runtime, args: &List) -> Result<(), String> {
             ["id", "pid", "status", "bundle", "created"].map(|name| field(&state, name));
         let _ = writeln!(text, "{id:<32} {pid:>8} {status:<8} {bundle:<40} {created}");
     }
-    print(&output::printable_lines(&text))
+    print(&words::printable_lines(&text))
 }
 
 fn write_spec(args: &Spec) -> Result<(), String> {
