@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 need_root "the tests make namespaces, mounts and network links"
 install_packages build-essential pkg-config git openssh-client busybox-static iproute2 nftables curl strace util-linux mount procps tar skopeo e2fsprogs \
-  debian-archive-keyring docker-registry docker.io containerd uidmap passt podman shellcheck
+  debian-archive-keyring docker-registry docker.io containerd uidmap passt podman conmon shellcheck
 need_cargo
 
 # Documentation examples first: the last lines should be the summary of everything else.

@@ -139,3 +139,16 @@ fn a_monitor_is_small() {
     let status = std::fs::read_to_string(format!("/proc/{monitor}/status")).unwrap();
     assert!(status.contains("Threads:\t1"));
 }
+
+#[test]
+fn other_runtimes_are_refused_by_name() {
+    let Some(world) = World::new() else { return };
+    for flag in ["--runtime", "--isolation"] {
+        let refused = world.sk(&["run", "--rm", flag, "vm", IMAGE, "true"]);
+        assert_ne!(refused.code, 0);
+        assert!(refused.err.contains("--confine strict"), "{}", refused.err);
+    }
+    world
+        .sk(&["run", "--rm", "--network", "none", "--runtime", "stockade", "--isolation", "default", IMAGE, "true"])
+        .ok();
+}

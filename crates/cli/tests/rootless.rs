@@ -341,3 +341,59 @@ fn limits_hold_where_they_were_delegated_and_are_refused_elsewhere() {
     assert!(seen.ok().contains("/ 64MiB"));
     assert!(inside.ok().contains("memory:"));
 }
+
+#[test]
+fn the_oci_runtime_runs_bundles_of_an_ordinary_user() {
+    for ids in [true, false] {
+        let Some(user) = User::new(ids) else { return };
+        let bundle = user.path("ctx/bundle");
+        fs::create_dir_all(bundle.join("rootfs")).unwrap();
+        let copied = Command::new("cp").arg("-a").arg(user.path("ctx/root/.")).arg(bundle.join("rootfs")).status();
+        assert!(copied.unwrap().success());
+        let owner = format!("{0}:{0}", user.uid);
+        assert!(Command::new("chown").arg("-R").arg(&owner).arg(&bundle).status().unwrap().success());
+        let bundle_path = bundle.display().to_string();
+        // runc's way: the configuration is written by the user, and says whose root the container's is.
+        user.sk(&["oci", "spec", "--rootless", "--bundle", &bundle_path]).ok();
+        let written = fs::read_to_string(bundle.join("config.json")).unwrap();
+        assert!(written.contains(&format!("\"hostID\": {}", user.uid)), "{written}");
+        let config = |script: &str| {
+            let text = written.replace("\"terminal\": true", "\"terminal\": false");
+            let text = text.replacen("\"sh\"", &format!("\"sh\", \"-c\", {script:?}"), 1);
+            fs::write(bundle.join("config.json"), text).unwrap();
+        };
+        config("id -u; cat /proc/self/uid_map; cat /proc/self/status; ls /sys/kernel; exit 7");
+        let ran = user.sk(&["oci", "run", "--bundle", &bundle_path, "one"]);
+        assert_eq!(ran.code, 7, "{}{}", ran.out, ran.err);
+        assert!(ran.out.starts_with("0\n"), "{}", ran.out);
+        assert!(ran.out.contains("NoNewPrivs:\t1") && ran.out.contains("mm"), "{}", ran.out);
+
+        // Created, started, looked at, signalled and removed by one call each, as an engine does.
+        config("echo ready > /dev/shm/ready; sleep 1000");
+        let create = user
+            .command_after("", &["oci", "create", "--bundle", &bundle_path, "two"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(create.unwrap().success());
+        let state = user.sk(&["oci", "state", "two"]).ok();
+        assert!(state.contains("\"created\""), "{state}");
+        user.sk(&["oci", "start", "two"]).ok();
+        let begin = Instant::now();
+        while user.sk(&["oci", "exec", "two", "cat", "/dev/shm/ready"]).out.trim() != "ready" {
+            assert!(begin.elapsed() < PATIENCE, "exec never saw what the container wrote");
+        }
+        user.sk(&["oci", "kill", "two", "KILL"]).ok();
+        while !user.sk(&["oci", "state", "two"]).ok().contains("\"stopped\"") {
+            assert!(begin.elapsed() < PATIENCE, "the container never ended");
+        }
+        user.sk(&["oci", "delete", "two"]).ok();
+        assert_eq!(user.sk(&["oci", "list", "-q"]).ok(), "");
+
+        // Whose ids they are is told, not found out by the kernel's EPERM.
+        let foreign = written.replace(&format!("\"hostID\": {}", user.uid), "\"hostID\": 0");
+        fs::write(bundle.join("config.json"), foreign).unwrap();
+        user.sk(&["oci", "run", "--bundle", &bundle_path, "three"]).fails("id 0 of the host, which is not yours");
+        user.sk(&["oci", "--rootless", "false", "run", "--bundle", &bundle_path, "four"]).fails("root's rights");
+    }
+}

@@ -112,6 +112,6 @@ impl Engine {
             seccomp: seccomp_policy(&confine, capabilities),
             landlock: confine.level != crate::Level::Compat && !confine.privileged,
         };
-        Ok(stockade_sandbox::exec(&target, &process, stdio)?)
+        Ok(crate::runtime::current().exec(&target, &process, stdio)?)
     }
 }

@@ -10,7 +10,7 @@ use crate::runtime::{Runtime, run_hooks};
 use crate::spec::{IdMapping, Spec};
 use crate::state::{Container, GATE, Stored, read_spec_and_bytes};
 use crate::translate::{self, Surroundings, Translated};
-use crate::{OciError, Result, console};
+use crate::{OciError, Outer, Result, console};
 
 /// How a container is to be made.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,8 @@ pub struct CreateOptions {
     pub keep_keyring: bool,
     /// Size of a terminal that the configuration gives none: columns, rows.
     pub terminal: (u16, u16),
+    /// Without root, in a user namespace of our own making: what its ids are outside.
+    pub outer: Option<Outer>,
 }
 
 /// A container that was made and started by one caller, whose child the first process is.
@@ -124,7 +126,10 @@ impl Runtime {
             std::fs::canonicalize(&options.bundle).map_err(OciError::io("find the bundle", &options.bundle))?;
         crate::state::check_id(id)?;
         let config = bundle.join("config.json");
-        let (spec, text) = read_spec_and_bytes(&config)?;
+        let (mut spec, text) = read_spec_and_bytes(&config)?;
+        if let Some(outer) = &options.outer {
+            crate::outer::translate(&mut spec, outer)?;
+        }
         let around = Surroundings {
             id,
             bundle: &bundle,

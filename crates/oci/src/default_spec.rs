@@ -46,6 +46,42 @@ pub fn default_spec() -> Value {
     })
 }
 
+/// [`default_spec`] for an ordinary user (`spec --rootless`): a user namespace with the caller as its root, the host's
+/// network, /sys bound, and no limits, which would need a control group.
+pub fn rootless_spec(uid: u32, gid: u32) -> Value {
+    let mut spec = default_spec();
+    let list = |spec: &mut Value, pointer: &str, change: &dyn Fn(Vec<Value>) -> Vec<Value>| {
+        if let Some(Value::Array(list)) = spec.pointer_mut(pointer) {
+            *list = change(std::mem::take(list));
+        }
+    };
+    list(&mut spec, "/linux/namespaces", &|names| {
+        let kept = names.into_iter().filter(|n| n["type"] != "network");
+        kept.chain([json!({ "type": "user" })]).collect()
+    });
+    list(&mut spec, "/mounts", &|mounts| {
+        let kept = mounts.into_iter().filter(|m| m["type"] != "cgroup");
+        let change = |mut mount: Value| {
+            if mount["destination"] == "/sys" {
+                return json!({ "destination": "/sys", "type": "none", "source": "/sys",
+                    "options": ["rbind", "nosuid", "noexec", "nodev", "ro"] });
+            }
+            if let Some(options) = mount["options"].as_array_mut() {
+                // Of the groups there is only the caller's.
+                options.retain(|o| !o.as_str().is_some_and(|o| o.starts_with("gid=") || o.starts_with("uid=")));
+            }
+            mount
+        };
+        kept.map(change).collect()
+    });
+    if let Some(linux) = spec["linux"].as_object_mut() {
+        linux.remove("resources");
+        linux.insert("uidMappings".to_owned(), json!([{ "containerID": 0, "hostID": uid, "size": 1 }]));
+        linux.insert("gidMappings".to_owned(), json!([{ "containerID": 0, "hostID": gid, "size": 1 }]));
+    }
+    spec
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ mod error;
 mod exec;
 mod features;
 mod listener;
+mod outer;
 mod runtime;
 pub mod spec;
 mod state;
@@ -20,10 +21,11 @@ pub mod stats;
 pub mod translate;
 
 pub use create::{CreateOptions, Ended, Started};
-pub use default_spec::default_spec;
+pub use default_spec::{default_spec, rootless_spec};
 pub use error::OciError;
 pub use exec::{ExecOptions, Executed};
 pub use features::features;
+pub use outer::Outer;
 pub use runtime::{Process, Runtime};
 pub use state::{Container, Status};
 

@@ -41,8 +41,9 @@ pub struct Global {
     /// Not available: groups are made in the cgroup file system itself
     #[arg(long)]
     pub systemd_cgroup: bool,
-    /// Only `auto` and `false` are available: containers are made with root's rights
-    #[arg(long, value_name = "BOOL", default_value = "auto")]
+    /// Whether to work without root's rights, in a user namespace of the caller's: `true`, `false` or `auto`, which is for
+    /// all but root
+    #[arg(long, value_name = "BOOL", default_value = "auto", value_parser = ["auto", "true", "false"])]
     pub rootless: String,
 }
 
@@ -235,7 +236,7 @@ pub struct Spec {
     /// Directory that config.json is written to
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     pub bundle: PathBuf,
-    /// Not available: see --rootless
+    /// One that needs no root: a user namespace, the host's network, no limits
     #[arg(long)]
     pub rootless: bool,
 }

@@ -8,6 +8,7 @@ mod args;
 mod attend;
 mod log;
 pub mod terminal;
+mod unprivileged;
 mod update;
 mod verbs;
 pub mod words;
@@ -66,7 +67,9 @@ pub fn wrong_build(name: &std::ffi::OsStr) -> Option<String> {
 /// executes itself again from a read-only mount of that (CVE-2019-5736), before it reads anything that others wrote.
 pub fn execute(args: Vec<OsString>) -> u8 {
     let log_early = |text: &str| words::to_stderr(&format!("error: {}\n", words::printable(text)));
-    if makes_processes(&args)
+    // An ordinary user does the same on the way into a user namespace.
+    if rustix::process::geteuid().is_root()
+        && makes_processes(&args)
         && let Err(e) = stockade_sandbox::process::run_from_readonly_mount()
     {
         // The log's place is known when the arguments have been read.

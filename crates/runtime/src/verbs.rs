@@ -10,7 +10,7 @@ use stockade_sandbox::process::{run_from_readonly_mount, signal_number};
 use crate::args::{Cli, Create, Events, Exec, Kill, List, Ps, Run, Spec, Verb};
 use crate::attend::{attend, block_signals};
 use crate::{Log, update};
-use crate::{terminal, words};
+use crate::{terminal, unprivileged, words};
 
 type Done = Result<u8, String>;
 
@@ -23,11 +23,8 @@ pub fn run(cli: Cli, log: &Log) -> Done {
     if cli.global.systemd_cgroup {
         return Err("--systemd-cgroup is not available: use the cgroupfs driver (dockerd --exec-opt native.cgroupdriver=cgroupfs, containerd SystemdCgroup = false)".to_owned());
     }
-    if !matches!(cli.global.rootless.as_str(), "auto" | "false") {
-        return Err(format!(
-            "--rootless {} is not available: containers are made with root's rights",
-            cli.global.rootless
-        ));
+    if cli.verb.as_ref().is_some_and(needs_rights) {
+        unprivileged::become_root_of_a_namespace(&cli.global.rootless)?;
     }
     let runtime = Runtime::new(cli.global.root.clone().unwrap_or_else(default_root));
     let failed = |e: OciError| e.chain();
@@ -37,6 +34,7 @@ pub fn run(cli: Cli, log: &Log) -> Done {
             let options = create_options(&args)?;
             keep_our_program()?;
             warn(log, runtime.create(&args.id, &options).map_err(failed)?);
+            unprivileged::remember(runtime.load(&args.id).map_err(failed)?.pid());
         }
         Some(Verb::Start { id }) => runtime.start(&id).map_err(failed)?,
         Some(Verb::Run(args)) => return run_verb(&runtime, &args, log),
@@ -62,8 +60,16 @@ pub fn run(cli: Cli, log: &Log) -> Done {
     Ok(0)
 }
 
+/// Whether the verb touches processes, mounts or control groups of containers.
+fn needs_rights(verb: &Verb) -> bool {
+    !matches!(
+        verb,
+        Verb::Features | Verb::Spec(_) | Verb::List(_) | Verb::State { .. } | Verb::Checkpoint(_) | Verb::Restore(_)
+    )
+}
+
 fn default_root() -> PathBuf {
-    std::env::var_os("STOCKADE_RUN").map_or_else(|| PathBuf::from("/run/stockade"), PathBuf::from).join("oci")
+    unprivileged::run_directory().join("oci")
 }
 
 fn pretty(value: &serde_json::Value) -> String {
@@ -92,6 +98,7 @@ fn create_options(args: &Create) -> Result<CreateOptions, String> {
         keep_descriptors: args.preserve_fds + listen_fds(),
         keep_keyring: args.no_new_keyring,
         terminal: terminal::size(),
+        outer: unprivileged::outer(),
     })
 }
 
@@ -116,6 +123,7 @@ fn run_verb(runtime: &Runtime, args: &Run, log: &Log) -> Done {
     let mut started = runtime.run(id, &options, foreground && options.console_socket.is_none()).map_err(failed)?;
     warn(log, std::mem::take(&mut started.warnings));
     if args.detach {
+        unprivileged::remember(started.running.pid());
         return Ok(0);
     }
     let (running, terminal, ended) = started.split();
@@ -238,15 +246,17 @@ fn list(runtime: &Runtime, args: &List) -> Result<(), String> {
 }
 
 fn write_spec(args: &Spec) -> Result<(), String> {
-    if args.rootless {
-        return Err("--rootless is not available: containers are made with root's rights".to_owned());
-    }
     let path = args.bundle.join("config.json");
     if path.exists() {
         return Err(format!("`{}` exists already; remove it first", path.display()));
     }
-    std::fs::write(&path, pretty(&stockade_oci::default_spec()) + "\n")
-        .map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+    let spec = if args.rootless {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        stockade_oci::rootless_spec(uid, gid)
+    } else {
+        stockade_oci::default_spec()
+    };
+    std::fs::write(&path, pretty(&spec) + "\n").map_err(|e| format!("cannot write `{}`: {e}", path.display()))
 }
 
 fn events(runtime: &Runtime, args: &Events) -> Result<(), String> {

@@ -233,7 +233,7 @@ pub fn exec_with(
         prepared: &prepared,
         sync: theirs.as_fd(),
         launcher_sync: ours.as_raw_fd(),
-        join: [Some((pidfd.as_fd(), user | JOINED)), None],
+        join: [Some((pidfd.as_fd(), user | joined(target.pid))), None],
         unshare: 0,
         cgroups: &membership.tasks,
         new_cgroup_namespace: false,
@@ -283,6 +283,27 @@ const JOINED: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWTIME;
+
+/// [`JOINED`]. Without root those that are ours already are left out: nobody may enter a namespace of the host's again.
+fn joined(pid: i32) -> i32 {
+    if crate::rootless::active().is_none() {
+        return JOINED;
+    }
+    let identity = |process: &str, kind: &str| {
+        rustix::fs::stat(format!("/proc/{process}/ns/{kind}").as_str()).ok().map(|facts| (facts.st_dev, facts.st_ino))
+    };
+    let kinds = [
+        ("mnt", libc::CLONE_NEWNS),
+        ("net", libc::CLONE_NEWNET),
+        ("ipc", libc::CLONE_NEWIPC),
+        ("uts", libc::CLONE_NEWUTS),
+        ("cgroup", libc::CLONE_NEWCGROUP),
+        ("time", libc::CLONE_NEWTIME),
+    ];
+    let pid = pid.to_string();
+    let same = |kind: &str| identity("self", kind).is_some_and(|ours| identity(&pid, kind) == Some(ours));
+    kinds.iter().filter(|(kind, _)| !same(kind)).fold(0, |flags, (_, flag)| flags | flag)
+}
 
 /// In a helper: forks the new process into the target's pid namespace.
 fn enter(target: &Target, pidfd: &OwnedFd, membership: &Membership, orders: &Orders<'_>) -> Result<(i32, OwnedFd)> {

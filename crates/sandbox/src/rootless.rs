@@ -121,6 +121,15 @@ pub fn enter(run: &Path) -> Result<()> {
     Ok(())
 }
 
+/// How our user namespace maps to the one of whoever started us, if [`enter`] made it for this very process: users, groups.
+/// `None` for root, and for a process whose caller had put it there.
+pub fn entered(run: &Path) -> Option<(Vec<IdRange>, Vec<IdRange>)> {
+    let pid = i32::try_from(std::process::id()).ok()?;
+    let name = format!("{pid}-{}", process::start_time(pid)?);
+    let read = |file: &str| parse_map(&fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default());
+    run.join("userns").join(name).exists().then(|| (read("uid_map"), read("gid_map")))
+}
+
 /// Says that this process is in the namespace that [`enter`] chose, so that others can join it there. For processes that
 /// outlive the one that entered.
 pub fn register(run: &Path) {
@@ -130,12 +139,25 @@ pub fn register(run: &Path) {
     }
 }
 
+/// Says that the process `pid` is in a user namespace right below ours: it keeps ours alive when all of us have gone. For
+/// containers whose maker does not wait for them.
+pub fn register_below(run: &Path, pid: i32) {
+    if let Some(start) = process::start_time(pid) {
+        let _ = fs::write(run.join("userns").join(format!("{pid}-{start}{BELOW}")), b"");
+    }
+}
+
+/// Marks the file of a process in a namespace below.
+const BELOW: &str = "-below";
+
 /// The namespace of a registered process that lives. Those that do not are forgotten.
 fn living(dir: &Path) -> Option<OwnedFd> {
     let mut found = None;
     for entry in fs::read_dir(dir).ok()?.flatten() {
         let name = entry.file_name();
         let Some((pid, start)) = name.to_str().and_then(|n| n.split_once('-')) else { continue };
+        // A container's process is in a namespace below.
+        let (start, below) = start.strip_suffix(BELOW).map_or((start, false), |start| (start, true));
         let (Ok(pid), Ok(start)) = (pid.parse::<i32>(), start.parse::<u64>()) else { continue };
         let alive = || process::start_time(pid) == Some(start);
         if !alive() {
@@ -143,7 +165,8 @@ fn living(dir: &Path) -> Option<OwnedFd> {
             continue;
         }
         let path = format!("/proc/{pid}/ns/user");
-        let opened = openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let opened = openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|fd| if below { namespace::parent(fd.as_fd()) } else { Ok(fd) });
         // After opening, too: the number may have been given to another process in between.
         found = found.or(opened.ok().filter(|_| alive()));
     }

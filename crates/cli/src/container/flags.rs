@@ -193,6 +193,12 @@ pub struct ConfineFlags {
     /// Level: compat (as docker's default), standard, strict
     #[arg(long, value_name = "LEVEL", default_value = "standard")]
     pub confine: Level,
+    /// What runs the container: only `stockade` (namespaces of the host's kernel) for now; `vm` is refused
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+    /// As --runtime; `default` is docker's word for it
+    #[arg(long, value_name = "NAME")]
+    pub isolation: Option<String>,
     /// What findings in the image do: off, warn or deny, instead of `[gate] mode`
     #[arg(long, value_name = "MODE", value_parser = ["off", "warn", "deny"], hide_possible_values = true)]
     pub policy: Option<String>,

@@ -93,6 +93,9 @@ pub fn request(flags: &ContainerFlags, image_and_command: &[String]) -> Result<C
     for text in &flags.storage.device {
         request.devices.push(values::device(text)?);
     }
+    for name in [&flags.confine.runtime, &flags.confine.isolation].into_iter().flatten() {
+        stockade_engine::check_runtime(name)?;
+    }
     for text in &flags.confine.security_opt {
         security_option(text, &mut request)?;
     }
@@ -135,6 +138,7 @@ const KNOWN: &[&str] = &[
     "init",
     "interactive",
     "ipc",
+    "isolation",
     "label",
     "label-file",
     "log-driver",
@@ -158,6 +162,7 @@ const KNOWN: &[&str] = &[
     "read-only",
     "restart",
     "rm",
+    "runtime",
     "security-opt",
     "shm-size",
     "sig-proxy",

@@ -62,12 +62,13 @@ impl Monitor {
             let _ = fs::remove_dir_all(self.paths.work().join("work/incompat"));
         }
         let (stdio, mut ours) = streams(self.spec.tty, self.spec.interactive)?;
-        let result = stockade_sandbox::create(&plan, stdio).map_err(EngineError::from).and_then(|mut created| {
-            let connection = self.connect(&created)?;
-            ours.terminal = created.take_terminal();
-            let running = created.start()?;
-            Ok((running, connection))
-        });
+        let result =
+            crate::runtime::current().create(&plan, stdio).map_err(EngineError::from).and_then(|mut created| {
+                let connection = self.connect(&created)?;
+                ours.terminal = created.take_terminal();
+                let running = created.start()?;
+                Ok((running, connection))
+            });
         let (running, connection) = match result {
             Ok(pair) => pair,
             Err(e) => {

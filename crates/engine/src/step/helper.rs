@@ -116,7 +116,7 @@ fn start(
         .map_err(system_error("open /dev/null"))?;
     let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(system_error("copy a descriptor"));
     let stdio = Stdio { stdin, stdout: copy(stdout)?, stderr: copy(stderr)? };
-    let created = stockade_sandbox::create(&plan, Some(stdio))?;
+    let created = crate::runtime::current().create(&plan, Some(stdio))?;
     let connection = connect(engine, request, holder, &created)?;
     Ok((created.start()?, connection))
 }

@@ -91,7 +91,8 @@ pub fn plan(spec: &Spec, around: &Surroundings<'_>) -> Result<Translated> {
                 own_mounts,
                 hooks: hooks(spec, around)?,
                 settings,
-                device_rules: Some(device_rules),
+                // A user namespace of a user can make no node, and opens those of the host as the user may.
+                device_rules: Some(device_rules).filter(|_| stockade_sandbox::rootless::active().is_none()),
                 gate: None,
             },
         },
