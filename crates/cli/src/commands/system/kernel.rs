@@ -35,6 +35,7 @@ fn fact(f: &Finding) -> Value {
         "what": f.what,
         "answer": f.answer.name(),
         "evidence": f.evidence,
+        "fix": if f.fix.is_empty() { Value::Null } else { Value::from(f.fix) },
         "closed_by": if f.closed_by.is_empty() { Value::Null } else { Value::from(f.closed_by) },
     })
 }
