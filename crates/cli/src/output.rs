@@ -175,6 +175,41 @@ fn cut(text: &str, width: usize) -> String {
     out
 }
 
+/// What a container wrote, for a terminal: colours, tabs and line ends are obeyed, everything else that would drive it is
+/// shown. A terminal's other sequences move the cursor over what was printed before, set titles, answer as if typed, or
+/// write files (xterm's control sequences; CVE-2003-0063, CVE-2021-25743). Bytes that are no UTF-8 are kept, but for those
+/// that 8-bit terminals take as controls.
+pub fn harmless(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some(c) = rest.chars().next() {
+            let obeyed = colour(rest).or(matches!(c, '\n' | '\r' | '\t').then_some(1));
+            let (one, after) = rest.split_at_checked(obeyed.unwrap_or(c.len_utf8())).unwrap_or((rest, ""));
+            if obeyed.is_none() && c.is_control() {
+                out.extend(c.escape_default().to_string().bytes());
+            } else {
+                out.extend_from_slice(one.as_bytes());
+            }
+            rest = after;
+        }
+        for byte in chunk.invalid() {
+            match byte {
+                0x80..=0x9f => out.extend(byte.escape_ascii()),
+                _ => out.push(*byte),
+            }
+        }
+    }
+    out
+}
+
+/// Length of the colour sequence (`ESC [ numbers m`, ECMA-48 SGR) that a text begins with.
+fn colour(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\x1b[")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':'))?;
+    rest.get(end..)?.starts_with('m').then_some(end + 3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +225,36 @@ mod tests {
         let narrow = table.render(Some(30));
         assert!(narrow.lines().all(|l| l.width() <= 30), "{narrow}");
         assert!(narrow.contains('…'));
+    }
+
+    #[test]
+    fn colours_are_obeyed_and_the_rest_is_shown() {
+        for (written, shown) in [
+            ("\x1b[31mred\x1b[0m \x1b[38;2;1;2;3mx\n", "\x1b[31mred\x1b[0m \x1b[38;2;1;2;3mx\n"),
+            ("a\tb\r\n", "a\tb\r\n"),
+            ("\x1b]0;title\x07", "\\u{1b}]0;title\\u{7}"),
+            ("\x1b[2J\x1b[1A\x1b[6n", "\\u{1b}[2J\\u{1b}[1A\\u{1b}[6n"),
+            ("\x1b[31", "\\u{1b}[31"),
+            ("\u{9b}2J \u{85} \x7f \x08", "\\u{9b}2J \\u{85} \\u{7f} \\u{8}"),
+            ("grün – 日本", "grün – 日本"),
+        ] {
+            assert_eq!(String::from_utf8(harmless(written.as_bytes())).unwrap(), shown);
+        }
+        assert_eq!(harmless(b"\xff\x9b2J\xe4"), b"\xff\\x9b2J\xe4");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_drive_a_terminal(bytes: Vec<u8>) {
+            let out = String::from_utf8_lossy(&harmless(&bytes)).into_owned();
+            let mut rest = out.as_str();
+            while let Some(at) = rest.find('\x1b') {
+                rest = &rest[at..];
+                let length = colour(rest).unwrap_or(0);
+                proptest::prop_assert!(length > 0, "{out:?}");
+                rest = &rest[length..];
+            }
+        }
     }
 
     #[test]

@@ -112,6 +112,16 @@ fn check(request: &CreateRequest) -> Result<(), EngineError> {
     {
         return Err(EngineError::usage(format!("--oom-score-adj {score} is outside -1000 to 1000")));
     }
+    for (option, name) in [("--hostname", &request.hostname), ("--domainname", &request.domainname)] {
+        // It goes into /etc/hosts and into prompts (gethostname(2): 64 bytes).
+        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '#' | '/');
+        if let Some(name) = name.as_deref().filter(|name| name.len() > 64 || name.contains(bad)) {
+            let shown = name.escape_debug();
+            return Err(EngineError::usage(format!(
+                "{option} `{shown}` is no name of a host: up to 64 bytes, no blanks, control characters, `#` or `/`"
+            )));
+        }
+    }
     if request.hostname.is_some() && request.uts_host {
         return Err(EngineError::usage("--hostname and --uts host contradict each other; leave out one"));
     }

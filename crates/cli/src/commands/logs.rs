@@ -8,6 +8,7 @@ use crate::container::engine;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::human::parse_time;
+use crate::output::harmless;
 
 /// Arguments of `stockade logs`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,10 @@ pub struct Args {
     /// Show labels and variables named in the log options
     #[arg(long)]
     details: bool,
+    /// Let what was written drive this terminal: without it only colours do, and other control sequences are shown. Into a
+    /// pipe or file everything is written as it is
+    #[arg(long)]
+    raw: bool,
     /// Container
     container: String,
 }
@@ -47,12 +52,13 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     let mut failed = None;
     engine(context)?.logs(&args.container, &query, &mut |entry| {
         let fd = if entry.stream == "stderr" { rustix::stdio::stderr() } else { rustix::stdio::stdout() };
-        let written = if args.timestamps {
-            write_all(fd, format!("{} {}", entry.time, entry.log).as_bytes())
-        } else {
-            write_all(fd, entry.log.as_bytes())
-        };
-        failed = written.err();
+        let mut text = entry.log.clone();
+        if args.timestamps {
+            text.insert_str(0, &format!("{} ", entry.time));
+        }
+        // A program may write what it likes; who reads its log has not agreed to obey it.
+        let text = if args.raw || !rustix::termios::isatty(fd) { text.into_bytes() } else { harmless(text.as_bytes()) };
+        failed = write_all(fd, &text).err();
         failed.is_none()
     })?;
     match failed {
