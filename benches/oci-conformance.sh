@@ -8,7 +8,7 @@ results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
 command -v crun >/dev/null && command -v runc >/dev/null || { echo "error: apt-get install crun runc, then run again" >&2; exit 1; }
-cargo build -q -p stockade-cli --bin stockade
+cargo build -q -p stockade-cli
 test=$(cargo test -q -p stockade-cli --test oci_conformance --no-run --message-format=json |
   sed -n 's/.*"executable":"\([^"]*oci_conformance[^"]*\)".*/\1/p' | tail -1)
 binary=$(dirname "$(dirname "$test")")/stockade

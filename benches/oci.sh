@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The OCI runtime beside crun: start to exit of /bin/true from one bundle, 100 at once, memory, and system calls.
-#   benches/oci.sh [STOCKADE]     default: the release build
+#   benches/oci.sh [STOCKADE]     default: stockade-oci of the release build; `stockade` measures `stockade oci`
 # Needs root, crun, hyperfine, strace, time, busybox-static. crun does not run on hybrid cgroups: it gets a mount namespace
 # without the version 2 tree.
 set -euo pipefail
@@ -10,8 +10,10 @@ need crun hyperfine strace /usr/bin/time /bin/busybox
 stockade=${1:-}
 if [ -z "$stockade" ]; then
   cargo build -q --release -p stockade-cli
-  stockade=${CARGO_TARGET_DIR:-target}/release/stockade
+  stockade=${CARGO_TARGET_DIR:-target}/release/stockade-oci
 fi
+cargo build -q --release -p stockade-sandbox --example floor
+floor=$(realpath "${CARGO_TARGET_DIR:-target}/release/examples/floor")
 stockade=$(realpath "$stockade")
 # A runtime of its own name, or a verb of the whole program.
 case ${stockade##*/} in *-oci) ours="$stockade" ;; *) ours="$stockade oci" ;; esac
@@ -34,8 +36,10 @@ with_crun() {
 cd "$bundle"
 hyperfine -N --warmup 5 --runs 100 --export-json "$bench_dir/ours.json" "$ours --root $state/s run one" >/dev/null 2>&1
 with_crun hyperfine -N --warmup 5 --runs 100 --export-json "$bench_dir/crun.json" "crun --root $state/c run one" >/dev/null 2>&1
+hyperfine -N --warmup 5 --runs 100 --export-json "$bench_dir/floor.json" "$floor $bundle/rootfs" >/dev/null 2>&1
 number() { sed -n "s/.*\"$2\": *\([0-9.e-]*\).*/\1/p" "$bench_dir/$1.json" | head -1; }
 report "start to exit, median of 100" "$(number ours median)" crun "$(number crun median)" 0.6
+say "the kernel's own floor (examples/floor): median $(number floor median) s, fastest $(number floor min) s"
 report "start to exit, fastest of 100" "$(number ours min)" crun "$(number crun min)"
 report "processor time a run (user and system)" "$(awk "BEGIN{print $(number ours user) + $(number ours system)}")" \
   crun "$(awk "BEGIN{print $(number crun user) + $(number crun system)}")"

@@ -12,7 +12,7 @@ export STOCKADE_ROOT=$bench_dir/stockade/root STOCKADE_RUN=$bench_dir/stockade/r
 root=$bench_dir/root
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp"
 cp /bin/busybox "$root/bin/busybox"
-for name in sh sleep wget; do ln -sf busybox "$root/bin/$name"; done
+for name in sh sleep; do ln -sf busybox "$root/bin/$name"; done
 tar -C "$root" -cf "$bench_dir/root.tar" .
 columns=()
 # The host's end of a connection that a container should not reach by default: the metadata address, stood in for locally.
@@ -27,7 +27,7 @@ column() {
   local name=$1 pid=$2
   shift 2
   "$look" "$pid" >"$bench_dir/col.$name"
-  if "$@" wget -q -T 2 -O - http://169.254.169.254/ 2>/dev/null | grep -q reached; then
+  if "$@" sh -c "printf 'GET /index.html HTTP/1.0\r\n\r\n' | busybox nc -w 2 169.254.169.254 80" 2>/dev/null | grep -q reached; then
     printf 'metadata address\treached\n' >>"$bench_dir/col.$name"
   else
     printf 'metadata address\tnot reached\n' >>"$bench_dir/col.$name"
@@ -38,9 +38,9 @@ column() {
 if command -v dockerd >/dev/null; then
   start_docker
   docker_ import "$bench_dir/root.tar" box >/dev/null
-  docker_ run -d --name d box sleep 1000 >/dev/null
-  column docker "$(docker_ inspect -f '{{.State.Pid}}' d)" docker_ exec d
-  docker_ rm -f d >/dev/null
+  docker_ run -d --name weak box sleep 1000 >/dev/null
+  column docker "$(docker_ inspect -f '{{.State.Pid}}' weak)" docker_ exec weak
+  docker_ rm -f weak >/dev/null
 else say "docker.io is missing"; fi
 
 if command -v podman >/dev/null; then
@@ -48,9 +48,9 @@ if command -v podman >/dev/null; then
   pod() { podman --root "$bench_dir/pod" --runroot "$bench_dir/podrun" --tmpdir "$bench_dir/podtmp" --storage-driver vfs \
     --cgroup-manager cgroupfs --events-backend file --runtime "${podman_runtime:-runc}" "$@"; }
   pod import -q "$bench_dir/root.tar" box >/dev/null
-  if pod run -d --name p --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network host box sleep 1000 >/dev/null 2>"$bench_dir/podman.err"; then
-    column podman "$(pod inspect -f '{{.State.Pid}}' p)" pod exec p
-    pod rm -f -t 0 p >/dev/null
+  if pod run -d --name weak --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network host box sleep 1000 >/dev/null 2>"$bench_dir/podman.err"; then
+    column podman "$(pod inspect -f '{{.State.Pid}}' weak)" pod exec weak
+    pod rm -f -t 0 weak >/dev/null
   else say "podman: $(tail -1 "$bench_dir/podman.err")"; fi
 else say "podman is missing"; fi
 
