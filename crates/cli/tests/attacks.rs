@@ -172,10 +172,30 @@ fn every_attack_fails_at_the_levels_and_succeeds_where_it_was_let() {
         if !through {
             wrong.push(format!("{} does not get through with {}: {said}", attack.name, attack.weak));
         }
-        let _ = writeln!(table, "{row} {} `{}` |", if through { "through:" } else { "fails:" }, attack.weak);
-    }
-    if let Ok(path) = std::env::var("STOCKADE_ATTACK_TABLE") {
-        std::fs::write(path, table).unwrap();
+        let _ = writeln!(table, "{row} {}`{}` |", if through { "" } else { "fails with " }, attack.weak);
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), list.len(), wrong.join("\n"));
+    if only.is_none() {
+        compare_with_the_documentation(&table);
+    }
+}
+
+/// The table of `docs/SECURITY.md` is what was just seen. `STOCKADE_UPDATE_DOCS=1` writes it there.
+fn compare_with_the_documentation(table: &str) {
+    const BEGIN: &str = "<!-- attacks: written by the test of the same name -->\n";
+    const END: &str = "<!-- end of attacks -->";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SECURITY.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once(BEGIN).expect("the mark where the table begins");
+    let (committed, after) = rest.split_once(END).expect("the mark where the table ends");
+    let head = "| attack | source | standard | strict | succeeds with |\n|---|---|---|---|---|\n";
+    let seen = format!("{head}{table}");
+    if std::env::var_os("STOCKADE_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{seen}{END}{after}")).unwrap();
+        return;
+    }
+    assert!(
+        committed == seen,
+        "docs/SECURITY.md is out of date: run this test with STOCKADE_UPDATE_DOCS=1. Seen:\n{seen}"
+    );
 }
