@@ -22,7 +22,7 @@ const MEMORY_BYTES: u64 = 48 << 20;
 /// Largest binary or archive looked into when it comes out of a stream.
 const SPOOL_BYTES: u64 = 2 << 30;
 /// Bytes decompressed at a time.
-pub(crate) const BUFFER_BYTES: usize = 256 << 10;
+pub(crate) const BUFFER_BYTES: usize = 1 << 20;
 /// Hard links kept for a second reading.
 const MAX_PENDING: usize = 100_000;
 
